@@ -1,0 +1,88 @@
+import { readFileSync, readdirSync } from 'node:fs'
+import Fastify, { LogController, type FastifyInstance, type FastifyReply, type FastifyRequest, type FastifyServerOptions } from 'fastify'
+import type { DestinationStream } from 'pino'
+import pkg from './package.json' with { type: 'json' }
+import type { Config } from './config.ts'
+import { bodyOf, failureOf } from './errors.ts'
+import auth from './plugins/auth/index.ts'
+import chat from './plugins/chat/index.ts'
+import core from './plugins/core.ts'
+import errors, { clientErrorHandler } from './plugins/errors.ts'
+import health from './plugins/health.ts'
+import inner from './plugins/inner.ts'
+import mcp from './plugins/mcp/index.ts'
+import openapi from './plugins/openapi/index.ts'
+import operations from './plugins/operations.ts'
+import rateLimit from './plugins/rate-limit.ts'
+import security from './plugins/security.ts'
+import sse from './plugins/sse/index.ts'
+import telemetry from './plugins/telemetry/index.ts'
+import { createLogger } from './plugins/telemetry/logger.ts'
+import { requestIdOf, traceOf } from './plugins/telemetry/trace.ts'
+import validation from './plugins/validation.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    config: Readonly<Config>
+    /** The version of this server; `version` is Fastify's. */
+    release: string
+  }
+}
+
+/** In order: each uses only those above it. */
+const plugins = [
+  errors,
+  operations, // before every plugin that adds a route, so that it sees them all
+  inner,
+  telemetry, // before all that can refuse a request: a refusal has an id and a line, too
+  security,
+  validation,
+  health,
+  core,
+  auth,
+  rateLimit, // after auth: limits count callers
+  sse,
+  chat,
+  openapi,
+  mcp
+]
+
+/** Builds the server, not listening yet and without a word to the network. */
+export async function buildApp (config: Readonly<Config>, destination?: DestinationStream): Promise<FastifyInstance> {
+  const { api } = config
+  const app = Fastify({
+    ...tlsOf(config),
+    loggerInstance: createLogger(config, { service: pkg.name, version: pkg.version }, destination),
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
+    childLoggerFactory: (logger, bindings, options, raw) => logger.child({ ...bindings, traceId: traceOf(raw).traceId }, options),
+    genReqId: requestIdOf,
+    trustProxy: api.trust_proxy.length > 0 ? api.trust_proxy : false,
+    bodyLimit: api.max_body,
+    requestTimeout: api.request_timeout_ms,
+    // Longer than the idle time of the usual balancers, so that they close first.
+    keepAliveTimeout: 65_000,
+    forceCloseConnections: true,
+    return503OnClosing: true,
+    onProtoPoisoning: 'error',
+    onConstructorPoisoning: 'error',
+    routerOptions: { maxParamLength: 1_024 },
+    frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => {
+      const failure = failureOf(error)
+      reply.code(failure.statusCode).send(bodyOf(failure, request.id))
+    },
+    clientErrorHandler
+  } as FastifyServerOptions)
+  app.decorate('config', config)
+  app.decorate('release', pkg.version)
+
+  for (const plugin of plugins) await app.register(plugin)
+  const routes = readdirSync(new URL('routes/', import.meta.url)).filter((name) => /(?<!\.d)\.[jt]s$/.test(name)).sort()
+  for (const name of routes) await app.register((await import(new URL(`routes/${name}`, import.meta.url).href)).default)
+  return app
+}
+
+/** With a certificate: HTTP/2 and, by ALPN, HTTP/1.1 on the same port. */
+function tlsOf ({ api: { tls_cert: cert, tls_key: key } }: Config): object {
+  if (cert === undefined || key === undefined) return {}
+  return { http2: true, https: { allowHTTP1: true, cert: readFileSync(cert), key: readFileSync(key), minVersion: 'TLSv1.3' } }
+}

@@ -1,0 +1,52 @@
+import type { Running } from '../server.ts'
+import { start } from '../server.ts'
+import { splash, type Facts } from './splash.ts'
+import { configOf, flagsOf, settingsHelp } from './options.ts'
+
+export const help = `muxi-api start: serve in front of the MUXI Core (default command)
+
+Listens at once; /health/ready answers 200 when the MUXI Core has passed the check.
+
+Options (each also as environment variable or in muxi-api.yaml; \`muxi-api config\` shows all with their meaning):
+  -c, --config FILE            configuration file
+${settingsHelp('core')}
+${settingsHelp('api')}
+`
+
+/** Serves until SIGTERM or SIGINT. */
+export default async function (args: string[]): Promise<void> {
+  const { config } = configOf(flagsOf(args))
+  await serve(await startOrExplain(config), { core: config.core.uri })
+}
+
+/** Starts; a taken port or address becomes one line instead of a stack. */
+export async function startOrExplain (config: Parameters<typeof start>[0]): Promise<Running> {
+  try {
+    return await start(config)
+  } catch (error) {
+    const { code } = error as { code?: string }
+    const { host, port } = config.api
+    if (code === 'EADDRINUSE') throw new Error(`port ${port} on ${host} is taken: stop what listens there, or choose another with --port`, { cause: error })
+    if (code === 'EACCES') throw new Error(`port ${port} on ${host} may not be used by this user: choose one from 1024 up with --port`, { cause: error })
+    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') throw new Error(`this machine has no address ${host}: set another with --host`, { cause: error })
+    throw error
+  }
+}
+
+/** Shows the splash on a terminal (elsewhere only where it shows keys), then waits for the signal to stop. */
+export async function serve ({ app, url, stop }: Running, facts: Omit<Facts, 'version' | 'url'>): Promise<void> {
+  if (process.stderr.isTTY || facts.keys !== undefined) {
+    process.stderr.write(splash({ version: app.release, url: app.config.api.public_url ?? url, ...facts }, process.stderr.isTTY && !('NO_COLOR' in process.env)))
+  }
+  await new Promise<void>((resolve) => {
+    let stopping = false
+    const onSignal = () => {
+      // The second signal does not wait.
+      if (stopping) process.exit(1)
+      stopping = true
+      resolve()
+    }
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, onSignal)
+  })
+  await stop()
+}

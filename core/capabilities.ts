@@ -1,0 +1,20 @@
+/** What an operation may need of a Core, by name, and the Core's route that gives it. */
+export const capabilities = {
+  chat: 'POST /v1/chat',
+  'agents.read': 'GET /v1/agents/{}',
+  'agents.list': 'GET /v1/agents',
+  'agents.create': 'POST /v1/agents',
+  'agents.update': 'PATCH /v1/agents/{}',
+  'agents.delete': 'DELETE /v1/agents/{}',
+  'agents.import': 'POST /v1/agents/import',
+  'auth.introspect': 'POST /v1/auth/introspect'
+} as const
+
+export type Capability = keyof typeof capabilities
+
+/** The routes in a Core's own OpenAPI document, parameter names left out: `GET /v1/agents/{}`. */
+export function routesIn (document: unknown): Set<string> {
+  const { paths } = document as { paths?: Record<string, Record<string, unknown>> }
+  return new Set(Object.entries(paths ?? {}).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path.replace(/\{[^}]*\}/g, '{}').replace(/(?<=.)\/$/, '')}`)))
+}

@@ -1,0 +1,281 @@
+import { readFileSync } from 'node:fs'
+import { Pool, type Dispatcher } from 'undici'
+import { ApiError } from '../errors.ts'
+import type { Access } from '../schemas/contract.ts'
+import type { Config } from '../schemas/config.ts'
+import { type Answer, dataOf, parseAnswer } from './envelope.ts'
+import { introspect, probe, type Verdict } from './keys.ts'
+import { codeOf, isNetworkFailure, withRetries } from './retry.ts'
+import { tokensIn } from './stream.ts'
+import type { CoreToken } from './types.ts'
+
+/** On whose behalf the Core is called. */
+export interface Caller {
+  /** The caller's own key, where the Core takes it; empty for one known by a token. */
+  key: string
+  access: Access
+  /** Names the caller in counters and logs without being the key. */
+  digest: string
+  /** The end user that the key is bound to. */
+  sub?: string
+}
+
+export interface CallOptions {
+  caller: Caller
+  /** Sent as `X-Muxi-User-Id`. */
+  user?: string
+  /** Ends the call when it aborts. */
+  signal?: AbortSignal
+  /** W3C trace context of the call. */
+  traceparent?: string
+  /** What is asked for, as `no <what>` names it. */
+  what?: string
+}
+
+/** Told of every exchange with the Core: `route` is the first segment of the path, `status` 0 when no answer came. */
+export interface Observer {
+  onCall: (call: { method: string, route: string, status: number, seconds: number }) => void
+  onMalformed: () => void
+  /** A call failed because the Core cannot be reached. */
+  onAway: (error: ApiError) => void
+}
+
+interface Exchange { method: Dispatcher.HttpMethod, path: string, headers: Record<string, string>, body?: string, signal?: AbortSignal | undefined }
+
+/** Which of the Core's keys a path takes, by its first segment; all others are the admin's. */
+const takes: Record<string, 'client' | 'either'> = {
+  chat: 'client', sessions: 'client', users: 'client', memories: 'either', memory: 'either', history: 'either', requests: 'either'
+}
+
+/** The MUXI Core over HTTP. Every failure is an ApiError; paths are below `/v1`. */
+export class CoreClient {
+  readonly #settings: Config['core']
+  readonly #observer: Observer
+  readonly #prefix: string
+  readonly #calls: Pool
+  readonly #streams: Pool
+
+  constructor (settings: Config['core'], observer: Observer) {
+    this.#settings = settings
+    this.#observer = observer
+    const { origin, pathname } = new URL(settings.uri)
+    this.#prefix = pathname.replace(/\/+$/, '')
+    const file = (path: string | undefined) => path === undefined ? undefined : readFileSync(path, 'utf8')
+    const options: Pool.Options = {
+      // The Core closes idle connections after 5 s: never be the second to notice.
+      keepAliveTimeout: 4_000,
+      connect: { timeout: settings.connect_timeout_ms, ca: file(settings.tls_ca), cert: file(settings.tls_cert), key: file(settings.tls_key) }
+    }
+    this.#calls = new Pool(origin, { ...options, connections: settings.pool })
+    // Streams hold their connection for long: they must not starve the calls.
+    this.#streams = new Pool(origin, { ...options, headersTimeout: settings.timeout_ms, bodyTimeout: settings.idle_timeout_ms })
+  }
+
+  async get<T> (path: string, options: CallOptions): Promise<T> {
+    return await this.#call<T>('GET', path, undefined, options)
+  }
+
+  async post<T> (path: string, body: unknown, options: CallOptions): Promise<T> {
+    return await this.#call<T>('POST', path, body, options)
+  }
+
+  async patch<T> (path: string, body: unknown, options: CallOptions): Promise<T> {
+    return await this.#call<T>('PATCH', path, body, options)
+  }
+
+  async delete<T> (path: string, options: CallOptions): Promise<T> {
+    return await this.#call<T>('DELETE', path, undefined, options)
+  }
+
+  /** Posts, waits for the Core to begin, then gives the tokens as they come. Ends the Core's request when the signal aborts or the reader stops. */
+  async stream (path: string, body: unknown, options: CallOptions): Promise<AsyncIterable<CoreToken>> {
+    const { headers, own } = this.#credentials(path, options)
+    const started = performance.now()
+    let status = 0
+    const observe = () => { this.#observer.onCall({ method: 'POST', route: routeOf(path), status, seconds: (performance.now() - started) / 1_000 }) }
+    try {
+      const answer = await withRetries(async () => await this.#streams.request({
+        method: 'POST',
+        path: `${this.#prefix}/v1${path}`,
+        headers: { ...headers, accept: 'text/event-stream', 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+        signal: options.signal
+      }), { retries: this.#settings.retries, read: false, signal: options.signal })
+      status = answer.statusCode
+      if (status !== 200 || !String(answer.headers['content-type']).startsWith('text/event-stream')) {
+        const text = await limited(answer.body, 65_536)
+        // Throws for every status from 400 on; a 200 that is no stream is as useless.
+        dataOf({ status, headers: answer.headers, text }, { what: options.what, own })
+        throw new ApiError('core_error', 'the MUXI Core gave an answer that cannot be used')
+      }
+      return this.#tokens(answer.body, options.signal, observe)
+    } catch (error) {
+      observe()
+      throw this.#failure(error, options.signal)
+    }
+  }
+
+  async * #tokens (body: AsyncIterable<Uint8Array>, signal: AbortSignal | undefined, onEnd: () => void): AsyncGenerator<CoreToken, void, undefined> {
+    try {
+      yield * tokensIn(body, { maxFrame: this.#settings.max_answer, onMalformed: this.#observer.onMalformed })
+    } catch (error) {
+      throw this.#failure(error, signal)
+    } finally {
+      onEnd()
+    }
+  }
+
+  /** The level of a key, as the Core judges it; undefined where it refuses the key. */
+  async accessOf (key: string, by: 'introspection' | 'probing'): Promise<Verdict | undefined> {
+    const send = async (request: Exchange) => await this.#exchange(request)
+    try {
+      return await (by === 'introspection' ? introspect(send, this.#settings.admin_key ?? '', key) : probe(send, key))
+    } catch (error) {
+      throw this.#failure(error, undefined)
+    }
+  }
+
+  /** The Core's own OpenAPI document: its version and what it offers. */
+  async document (): Promise<unknown> {
+    try {
+      const answer = await this.#exchange({ method: 'GET', path: '/openapi.json', headers: {} })
+      if (answer.status !== 200) throw new ApiError('core_error', 'the MUXI Core shows no /openapi.json', { cause: `status ${answer.status}` })
+      return parseAnswer(answer.text)
+    } catch (error) {
+      throw this.#failure(error, undefined)
+    }
+  }
+
+  /** Whether the Core answers at all; throws what keeps it from it. */
+  async ping (): Promise<void> {
+    try {
+      const { status } = await this.#exchange({ method: 'GET', path: '/v1/health', headers: {} })
+      if (status !== 200) throw new ApiError('core_error', `the MUXI Core's /v1/health answers ${status}`)
+    } catch (error) {
+      throw this.#failure(error, undefined)
+    }
+  }
+
+  async close (): Promise<void> {
+    await Promise.all([this.#calls.destroy(), this.#streams.destroy()])
+  }
+
+  async #call<T> (method: Dispatcher.HttpMethod, path: string, body: unknown, options: CallOptions): Promise<T> {
+    const { headers, own } = this.#credentials(path, options)
+    const request: Exchange = { method, path: `/v1${path}`, headers, signal: options.signal }
+    if (body !== undefined) {
+      request.body = JSON.stringify(body)
+      headers['content-type'] = 'application/json'
+    }
+    try {
+      return dataOf<T>(await this.#exchange(request), { what: options.what, own })
+    } catch (error) {
+      throw this.#failure(error, options.signal)
+    }
+  }
+
+  /** The caller's own key where the Core takes that kind on the path, else the server's. */
+  #credentials (path: string, { caller, user, traceparent }: CallOptions): { headers: Record<string, string>, own: boolean } {
+    const headers: Record<string, string> = {}
+    if (user !== undefined) headers['x-muxi-user-id'] = user
+    if (traceparent !== undefined) headers.traceparent = traceparent
+    const kind = takes[routeOf(path)] ?? 'admin'
+    const asAdmin = kind === 'admin' || (kind === 'either' && caller.access === 'admin')
+    const hasOwn = caller.key !== '' && (caller.access === 'admin') === asAdmin
+    const key = hasOwn ? caller.key : asAdmin ? this.#settings.admin_key : this.#settings.client_key
+    if (key === undefined) {
+      throw new ApiError('not_implemented', `this needs the server's own Core key: set ${asAdmin ? 'MUXI_CORE_ADMIN_KEY' : 'MUXI_CORE_CLIENT_KEY'}`)
+    }
+    headers[asAdmin ? 'x-muxi-admin-key' : 'x-muxi-client-key'] = key
+    return { headers, own: !hasOwn }
+  }
+
+  async #exchange (request: Exchange): Promise<Answer> {
+    const started = performance.now()
+    let status = 0
+    try {
+      const answer = await withRetries(async () => await this.#dispatch(request), {
+        retries: this.#settings.retries, read: request.method === 'GET', signal: request.signal
+      })
+      status = answer.status
+      return answer
+    } finally {
+      this.#observer.onCall({ method: request.method, route: routeOf(request.path.replace('/v1', '')), status, seconds: (performance.now() - started) / 1_000 })
+    }
+  }
+
+  /** One request, read in full. undici's dispatch without its stream of the body: half the cost of `request` for small answers. */
+  async #dispatch ({ method, path, headers, body, signal }: Exchange): Promise<Answer> {
+    const { max_answer: most, timeout_ms: timeout } = this.#settings
+    return await new Promise<Answer>((resolve, reject) => {
+      let control: Dispatcher.DispatchController | undefined
+      const stop = (reason: Error) => {
+        settled()
+        reject(reason)
+        control?.abort(reason)
+      }
+      const timer = setTimeout(() => { stop(new ApiError('core_timeout', `the MUXI Core did not answer within ${timeout} ms`)) }, timeout)
+      const onAbort = () => { stop(signal?.reason) }
+      const settled = () => {
+        clearTimeout(timer)
+        signal?.removeEventListener('abort', onAbort)
+      }
+      if (signal?.aborted) {
+        onAbort()
+        return
+      }
+      signal?.addEventListener('abort', onAbort, { once: true })
+
+      const answer: Answer = { status: 0, headers: {}, text: '' }
+      const chunks: Buffer[] = []
+      let size = 0
+      this.#calls.dispatch({ method, path: this.#prefix + path, headers, body, headersTimeout: 0, bodyTimeout: 0 }, {
+        onRequestStart (controller) { control = controller },
+        onResponseStart (controller, status, responseHeaders) {
+          answer.status = status
+          answer.headers = responseHeaders
+        },
+        onResponseData (controller, chunk) {
+          size += chunk.length
+          if (size > most) stop(new ApiError('core_error', 'the MUXI Core sent an answer that is too large'))
+          else chunks.push(chunk)
+        },
+        onResponseEnd () {
+          settled()
+          answer.text = chunks.length === 1 ? chunks[0]!.toString() : Buffer.concat(chunks).toString()
+          resolve(answer)
+        },
+        onResponseError (controller, error) {
+          settled()
+          reject(error)
+        }
+      })
+    })
+  }
+
+  /** What a failure means to the caller. The address stays in the cause, for the log. */
+  #failure (error: unknown, signal: AbortSignal | undefined): unknown {
+    if (error instanceof ApiError || signal?.aborted) return error
+    if (/^UND_ERR_(?:HEADERS|BODY)_TIMEOUT$/.test(codeOf(error))) return new ApiError('core_timeout', 'the MUXI Core went silent', { cause: error })
+    if (codeOf(error).startsWith('HPE_')) return new ApiError('core_error', 'the MUXI Core gave an answer that cannot be used', { cause: error })
+    if (!isNetworkFailure(error)) return error
+    const away = new ApiError('core_unavailable', 'the MUXI Core cannot be reached', { cause: error, retryAfter: 1 })
+    this.#observer.onAway(away)
+    return away
+  }
+}
+
+function routeOf (path: string): string {
+  return /^\/([a-z.]+)/.exec(path)?.[1] ?? '/'
+}
+
+async function limited (body: AsyncIterable<Uint8Array>, most: number): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of body) {
+    size += chunk.length
+    chunks.push(chunk)
+    if (size > most) break
+  }
+  return Buffer.concat(chunks).toString()
+}

@@ -1,0 +1,83 @@
+import { randomBytes } from 'node:crypto'
+import fp from 'fastify-plugin'
+import type { IncomingHttpHeaders } from 'node:http'
+import type { FastifyRequest } from 'fastify'
+import type { Caller } from '../../core/client.ts'
+import { ApiError } from '../../errors.ts'
+import type { Access } from '../../schemas/contract.ts'
+import { Verdicts } from './verdicts.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    caller: Caller
+    /** The end user this request is for: the one the key is bound to, else the client's word, else `"0"`. */
+    userId: (claim?: string) => string
+  }
+  interface FastifyContextConfig { access?: Access }
+}
+
+const rank = { public: 0, user: 1, admin: 2 } as const
+const anonymous: Caller = { key: '', access: 'public', digest: '' }
+// No Core has a key with blanks, control or non-ASCII characters; on the latter the real one fails with 500.
+const form = /^[\x21-\x7e]{1,512}$/
+const userForm = /^[^\p{Cc}]{1,256}$/u
+
+/** Names the caller of every request and turns away those below the route's level. */
+export default fp(async (app) => {
+  const { verdicts: counter } = app.metrics
+  const verdicts = new Verdicts(randomBytes(32), app.config.api, async (key) => await app.core.accessOf(key))
+
+  app.decorateRequest('caller')
+  app.decorateRequest('userId', userOf)
+
+  app.addHook('onRequest', async (request, reply) => {
+    const needed = request.is404 || request.method === 'OPTIONS' ? 'public' : request.routeOptions.config.access ?? 'admin'
+    if (needed === 'public') {
+      request.caller = anonymous
+      return
+    }
+    request.caller = await identify(request.headers)
+    if (rank[request.caller.access] < rank[needed]) {
+      reply.header('www-authenticate', `Bearer realm="muxi", error="insufficient_scope", scope="${needed}"`)
+      throw new ApiError('forbidden', `this needs a key of level ${needed}`)
+    }
+  })
+
+  async function identify (headers: IncomingHttpHeaders): Promise<Caller> {
+    const key = keyIn(headers)
+    if (key === undefined) throw new ApiError('unauthorized', 'send the header Authorization: Bearer <key>')
+    if (!form.test(key)) throw invalid()
+    const digest = verdicts.digest(key)
+    const known = verdicts.known(digest)
+    const verdict = known === undefined ? await verdicts.ask(key, digest) : known
+    const refused = verdict === undefined || verdict === 'refused'
+    counter.inc({ source: known === undefined ? 'core' : 'cache', verdict: refused ? 'no' : 'yes' })
+    if (refused) throw invalid()
+    const { access, sub } = verdict
+    return sub === undefined ? { key, access, digest } : { key, access, digest, sub }
+  }
+}, { name: 'auth', dependencies: ['core', 'errors', 'operations', 'telemetry'] })
+
+/** The key of a request: `Authorization: Bearer`, else `X-API-Key`, which some MCP hosts can send alone. */
+function keyIn ({ authorization, 'x-api-key': apiKey }: IncomingHttpHeaders): string | undefined {
+  if (authorization === undefined) return typeof apiKey === 'string' ? apiKey : undefined
+  return /^Bearer +(\S.*)$/i.exec(authorization)?.[1]
+}
+
+function invalid (): ApiError {
+  return new ApiError('unauthorized', 'invalid or missing API key')
+}
+
+/** A bound key speaks for its own user alone; e-mail addresses compare in lower case, as the Core folds them. */
+function userOf (this: FastifyRequest, claim?: string): string {
+  const said = claim ?? this.headers['x-muxi-user-id'] ?? this.headers['x-user-id']
+  const { sub } = this.caller
+  if (said === undefined) return sub ?? '0'
+  if (typeof said !== 'string' || !userForm.test(said)) throw new ApiError('bad_request', 'X-Muxi-User-Id must be 1 to 256 characters', { details: { field: 'headers.x-muxi-user-id' } })
+  if (sub !== undefined && folded(sub) !== folded(said)) throw new ApiError('forbidden', 'this key belongs to another user')
+  return folded(said)
+}
+
+function folded (user: string): string {
+  return /^[^@\s]+@[^@\s]+$/.test(user) ? user.toLowerCase() : user
+}

@@ -1,0 +1,78 @@
+import type { CoreToken } from '../../core/types.ts'
+import { ApiError } from '../../errors.ts'
+import type { ChatEvent } from '../../schemas/chat.ts'
+
+const patienceMs = 1_000
+
+/**
+ * The Core's tokens as the events of a chat: `message_start` once the agent is named, the first piece comes, or a second has
+ * passed; pieces and tool calls as they come; `message_end`. An answer that the Core itself calls failed throws `core_error`.
+ */
+export async function * eventsOf (tokens: AsyncIterable<CoreToken>, id: string): AsyncGenerator<ChatEvent, void, undefined> {
+  const iterator = tokens[Symbol.asyncIterator]()
+  const created = new Date().toISOString()
+  const start = (agent: CoreToken = { type: 'progress' }): ChatEvent => ({
+    event: 'message_start',
+    data: {
+      id,
+      created_at: created,
+      ...(agent.selected_agent !== undefined && { agent_id: agent.selected_agent }),
+      ...(agent.routing_confidence !== undefined && { routing_confidence: agent.routing_confidence })
+    }
+  })
+  let started = false
+  let spoken = false
+  try {
+    const deadline = performance.now() + patienceMs
+    for (let next = iterator.next(); ;) {
+      const result = started ? await next : await within(next, deadline - performance.now())
+      if (result === undefined) {
+        started = true
+        yield start()
+        continue
+      }
+      if (result.done === true) return
+      next = iterator.next()
+      const token = result.value
+      if (!started && (token.selected_agent !== undefined || !onTheWay.has(token.type))) {
+        started = true
+        yield start(token)
+      }
+      if (token.type === 'failed' || token.type === 'cancelled' || (token.type === 'completed' && token.status === 'error')) {
+        throw new ApiError('core_error', 'the agent could not answer', { details: { message_id: id }, cause: token.content?.slice(0, 200) })
+      }
+      yield * said(token, id, spoken)
+      if (token.type === 'content') spoken = true
+    }
+  } finally {
+    await iterator.return?.()
+  }
+}
+
+/** Steps that say nothing yet; one of them may name the agent. */
+const onTheWay = new Set(['progress', 'thinking', 'planning'])
+
+function * said ({ type, content = '', tool_call: call, stream_discontinuity: discontinuity, agent_used: agent }: CoreToken, id: string, spoken: boolean): Generator<ChatEvent> {
+  const callId = call?.id ?? 'call'
+  if (type === 'content' && content !== '') yield { event: 'content', data: { content } }
+  else if (type === 'tool_call_start') yield { event: 'tool_call_start', data: { id: callId, name: call?.name ?? 'tool', parameters: call?.parameters ?? {} } }
+  else if (type === 'tool_call_end') {
+    const error = call?.error === undefined ? undefined : { code: call.error.code ?? 'tool_failed', message: call.error.message ?? 'the tool failed' }
+    yield { event: 'tool_call_end', data: { id: callId, ...(error === undefined ? { output: call?.output } : { error }) } }
+  } else if (type === 'completed') {
+    // The Core says everything once more at the end: news only when it said nothing yet, or takes back what it said.
+    if (discontinuity === true) yield { event: 'content', data: { content, replace: true } }
+    else if (!spoken && content !== '') yield { event: 'content', data: { content } }
+    yield { event: 'message_end', data: { id, ...(agent !== undefined && { agent_id: agent }) } }
+  }
+}
+
+async function within<T> (promise: Promise<T>, ms: number): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined
+  const timeout = new Promise<undefined>((resolve) => { timer = setTimeout(resolve, Math.max(ms, 0), undefined) })
+  try {
+    return await Promise.race([promise, timeout])
+  } finally {
+    clearTimeout(timer)
+  }
+}

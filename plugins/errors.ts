@@ -1,0 +1,105 @@
+import { randomBytes } from 'node:crypto'
+import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import fp from 'fastify-plugin'
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import { ApiError, bodyOf, failureOf } from '../errors.ts'
+import { ErrorBody, statusOf, type ErrorCode } from '../schemas/errors.ts'
+
+const meanings: Partial<Record<ErrorCode, string>> = {
+  bad_request: 'The input is not valid; `details.errors` names each field',
+  unauthorized: 'No valid API key',
+  forbidden: 'The key does not reach this level, or the data are another user\'s',
+  not_found: 'There is no such thing',
+  not_acceptable: 'This operation answers with text/event-stream only',
+  conflict: 'It exists already, or is being changed',
+  payload_too_large: 'The body is too large',
+  unsupported_media_type: 'The body is not JSON, or an attachment is of another type than it says',
+  rate_limited: 'Too many calls; `Retry-After` says when to come back',
+  internal_error: 'A fault of this server; report the request id',
+  not_implemented: 'This MUXI Core cannot do that; `details.capability` names what it lacks',
+  core_error: 'The MUXI Core gave an answer that cannot be used',
+  core_unavailable: 'The MUXI Core cannot be reached; `Retry-After` says when to come back',
+  core_timeout: 'The MUXI Core did not answer in time'
+}
+
+/** Gives every failure the one body, adds the failures to every contract, and answers what has no route. */
+export default fp(async (app) => {
+  const routes: { methods: string[], path: RegExp }[] = []
+
+  app.addHook('onRoute', (route) => {
+    routes.push({ methods: [route.method].flat(), path: pathOf(route.url) })
+    addFailures(route)
+  })
+
+  app.setErrorHandler<FastifyError>((error, request, reply) => {
+    const failure = failureOf(error)
+    if (failure.code === 'internal_error') request.log.error({ err: error }, 'the request failed')
+    else if (failure.cause !== undefined) request.log.warn({ code: failure.code, cause: causeOf(failure) }, failure.message)
+    request.failure = failure
+    return send(reply, failure, request)
+  })
+
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?', 1)[0]!
+    const allowed = new Set(routes.filter((route) => route.path.test(path)).flatMap(({ methods }) => methods))
+    const failure = allowed.size === 0
+      ? new ApiError('not_found', `there is no ${path.length > 200 ? 'such path' : path}`)
+      : new ApiError('method_not_allowed', `${path} does not take ${request.method}`)
+    if (allowed.size > 0) reply.header('allow', [...allowed].sort().join(', '))
+    request.failure = failure
+    return send(reply, failure, request)
+  })
+
+  app.decorateRequest('failure')
+}, { name: 'errors' })
+
+/** Answers what the HTTP parser refused; there is no request yet, so the bytes are written by hand. */
+export function clientErrorHandler (this: FastifyInstance, error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed) return
+  const failure = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+    ? new ApiError('request_timeout', 'the request did not arrive in time')
+    : error.code === 'HPE_HEADER_OVERFLOW'
+      ? new ApiError('headers_too_large', 'the headers have more than 16 KiB')
+      : new ApiError('bad_request', 'this is not HTTP as RFC 9112 has it')
+  const id = `req_${randomBytes(12).toString('base64url')}`
+  this.log.info({ requestId: id, error: failure.code, code: error.code }, 'request refused by the parser')
+  const body = JSON.stringify(bodyOf(failure, id))
+  socket.end(`HTTP/1.1 ${failure.statusCode} ${STATUS_CODES[failure.statusCode]}\r\nConnection: close\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\nX-Request-Id: ${id}\r\n\r\n${body}`)
+}
+
+declare module 'fastify' {
+  interface FastifyRequest { failure: ApiError | undefined }
+}
+
+async function send (reply: FastifyReply, failure: ApiError, request: FastifyRequest): Promise<unknown> {
+  if (failure.retryAfter !== undefined) reply.header('retry-after', failure.retryAfter)
+  if (failure.code === 'unauthorized') reply.header('www-authenticate', 'Bearer realm="muxi"')
+  return await reply.code(failure.statusCode).type('application/json; charset=utf-8').send(bodyOf(failure, request.id))
+}
+
+function causeOf ({ cause }: ApiError): unknown {
+  return cause instanceof Error ? { type: cause.name, code: (cause as FastifyError).code, message: cause.message } : cause
+}
+
+function pathOf (url: string): RegExp {
+  const pattern = url.split('/').map((part) => part === '*' ? '.*' : part.startsWith(':') ? '[^/]+' : part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('/')
+  return new RegExp(`^${pattern}$`)
+}
+
+/** Contracts name only success: what can fail follows from what they are. */
+function addFailures ({ schema, config, method }: RouteOptions): void {
+  if (schema === undefined || config === undefined || schema.hide === true) return
+  const response = (schema.response ?? {}) as Record<string, { content?: object }>
+  const possible: ErrorCode[] = ['internal_error']
+  if (schema.body ?? schema.params ?? schema.querystring) possible.push('bad_request')
+  if (config.access !== 'public') possible.push('unauthorized', 'forbidden', 'rate_limited', 'core_error', 'core_unavailable', 'core_timeout')
+  if (schema.params !== undefined) possible.push('not_found')
+  if (schema.body !== undefined) possible.push('payload_too_large', 'unsupported_media_type')
+  if (schema.body !== undefined && config.capability !== undefined && method !== 'GET') possible.push('conflict')
+  if (config.capability !== undefined) possible.push('not_implemented')
+  if (Object.keys(response['200']?.content ?? {}).includes('text/event-stream')) possible.push('not_acceptable')
+  // A copy: contracts are shared values.
+  const failures = Object.fromEntries(possible.map((code) => [statusOf[code], { ...ErrorBody, description: meanings[code] }]))
+  schema.response = { ...failures, ...response }
+}

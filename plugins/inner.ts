@@ -1,0 +1,46 @@
+import { randomBytes } from 'node:crypto'
+import fp from 'fastify-plugin'
+import type { FastifyRequest, InjectOptions, LightMyRequestResponse } from 'fastify'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The request on whose behalf this one runs, when it came through `call`. */
+    outer: FastifyRequest | undefined
+    /** Calls another operation of this server as the same caller, in the same trace. The answer is read in full. */
+    call: (options: Pick<InjectOptions, 'method' | 'url' | 'payload'>) => Promise<LightMyRequestResponse>
+  }
+}
+
+const passed = ['authorization', 'x-api-key', 'x-muxi-user-id', 'x-user-id', 'user-agent'] as const
+
+/** Lets one request call another operation by the same way as any caller: validation, level and log hold because they are the same ones. */
+export default fp(async (app) => {
+  // Nobody outside knows it, so the header cannot be forged.
+  const secret = randomBytes(32).toString('base64url')
+  const running = new Map<string, FastifyRequest>()
+  let count = 0
+
+  app.decorateRequest('outer')
+  app.decorateRequest('call', async function (this: FastifyRequest, options) {
+    const id = `${secret}${++count}`
+    const headers: Record<string, string> = {
+      'x-muxi-inner': id,
+      'x-request-id': this.id,
+      traceparent: `00-${this.trace.traceId}-${this.trace.spanId}-${this.trace.flags}`
+    }
+    for (const name of passed) if (typeof this.headers[name] === 'string') headers[name] = this.headers[name]
+    if (options.payload !== undefined) headers['content-type'] = 'application/json'
+    running.set(id, this)
+    try {
+      return await app.inject({ ...options, headers, remoteAddress: this.ip, signal: this.gone })
+    } finally {
+      running.delete(id)
+    }
+  })
+
+  app.addHook('onRequest', (request, reply, done) => {
+    const id = request.headers['x-muxi-inner']
+    if (id !== undefined) request.outer = running.get(String(id))
+    done()
+  })
+}, { name: 'inner' })

@@ -1,0 +1,54 @@
+import type { FastifyRequest, InjectOptions } from 'fastify'
+import { ApiError, bodyOf } from '../../errors.ts'
+import type { Tool } from './tools.ts'
+
+/** The result of `tools/call`. A type, not an interface: the SDK's own result types have index signatures. */
+export type ToolResult = {
+  content: { type: 'text', text: string }[]
+  structuredContent?: Record<string, unknown>
+  isError?: boolean
+}
+
+/** Calls the operation behind a tool the way any caller would, and gives its answer the form of a tool result. */
+export async function callTool (tool: Tool, args: Record<string, unknown>, request: FastifyRequest): Promise<ToolResult> {
+  const target = targetOf(tool, args)
+  if (target instanceof ApiError) return failed(JSON.stringify(bodyOf(target, request.id)))
+  const { statusCode, body } = await request.call(target)
+  if (statusCode >= 400) return failed(body)
+  return { content: [{ type: 'text', text: body }], structuredContent: JSON.parse(body) as Record<string, unknown> }
+}
+
+function failed (text: string): ToolResult {
+  return { content: [{ type: 'text', text }], isError: true }
+}
+
+/** URL and body of a call. What the contract does not know goes where the contract will refuse it by name. */
+function targetOf ({ operation: { method, url, contract }, places }: Tool, args: Record<string, unknown>): Pick<InjectOptions, 'method' | 'url' | 'payload'> | ApiError {
+  const rest = contract.body !== undefined ? 'body' : 'querystring'
+  const query = new URLSearchParams()
+  const body: Record<string, unknown> = {}
+  let path = url
+  for (const [name, value] of Object.entries(args)) {
+    const place = places.get(name) ?? rest
+    if (place === 'body') body[name] = value
+    else if (place === 'querystring') query.append(name, typeof value === 'string' ? value : JSON.stringify(value))
+    else {
+      // As a piece of a path these would name another operation.
+      if (typeof value !== 'string' || /^\.{0,2}$/.test(value)) return refused(name, typeof value === 'string' ? 'cannot be empty, . or ..' : 'must be string')
+      path = path.replace(`:${name}`, () => encodeURIComponent(value))
+    }
+  }
+  const missing = /:([a-z_]+)/.exec(url)?.[1]
+  if (missing !== undefined && args[missing] === undefined) return refused(missing, 'is required')
+  const search = query.toString()
+  return {
+    method: method as InjectOptions['method'],
+    url: search === '' ? path : `${path}?${search}`,
+    ...(contract.body !== undefined && { payload: JSON.stringify(body) })
+  }
+}
+
+function refused (name: string, message: string): ApiError {
+  const field = `params.${name}`
+  return new ApiError('bad_request', `${field} ${message}`, { details: { field, errors: [{ field, message }] } })
+}

@@ -1,0 +1,91 @@
+import rateLimit from '@fastify/rate-limit'
+import fp from 'fastify-plugin'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { LRUCache } from 'lru-cache'
+import { ApiError } from '../errors.ts'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Units of the caller's limit that one call costs; 1 when absent. */
+    cost?: number
+    /** Calls through MCP are counted in a bucket of their own. */
+    bucket?: 'mcp'
+  }
+}
+
+const windowMs = 60_000
+interface Count { current: number, endsAt: number }
+type Done = (error: Error | null, result?: { current: number, ttl: number }) => void
+
+/** Counts units per caller and minute in this process. The key carries the cost, since the shell counts calls: `6:<caller>`. */
+class Store {
+  readonly #counts = new LRUCache<string, Count>({ max: 100_000 })
+
+  incr (key: string, done: Done): void {
+    const [cost = '1'] = key.split(':', 1)
+    const name = key.slice(cost.length + 1)
+    const now = Date.now()
+    let count = this.#counts.get(name)
+    if (count === undefined || count.endsAt <= now) this.#counts.set(name, count = { current: 0, endsAt: now + windowMs })
+    count.current += Number(cost)
+    done(null, { current: count.current, ttl: count.endsAt - now })
+  }
+
+  child (): Store {
+    return this
+  }
+}
+
+/** Limits the units that a caller may use in a minute, and tells how many are left in every header style. */
+export default fp(async (app) => {
+  await app.register(rateLimit, { global: false, store: Store as never, timeWindow: windowMs })
+  const { config: { api }, metrics } = app
+
+  const keyed = (scope: string, name: (request: FastifyRequest) => string, max: (request: FastifyRequest) => number) => ({
+    scope,
+    max,
+    check: app.createRateLimit({ keyGenerator: (request) => `${request.routeOptions.config.cost ?? 1}:${scope}:${name(request)}`, max: (request) => max(request) })
+  })
+  const factor = ({ caller }: FastifyRequest) => caller.access === 'admin' ? 10 : 1
+  const limiters = {
+    http: [
+      keyed('key', ({ caller }) => caller.digest, (request) => api.rate_limit * factor(request)),
+      keyed('subject', ({ caller }) => caller.sub ?? '', ({ caller }) => caller.sub === undefined ? 0 : api.rate_limit_subject)
+    ],
+    mcp: [
+      keyed('mcp', ({ caller }) => caller.digest, () => api.rate_limit_mcp * 10),
+      keyed('mcp-subject', ({ caller }) => caller.sub ?? '', ({ caller }) => caller.sub === undefined ? 0 : api.rate_limit_mcp)
+    ]
+  }
+
+  app.addHook('onRequest', async (request, reply) => {
+    // The outer call of an inner one has been counted already.
+    if (request.caller.access === 'public' || request.outer !== undefined) return
+    let tightest: { scope: string, max: number, remaining: number, ttl: number, exceeded: boolean } | undefined
+    for (const { scope, max, check } of limiters[request.routeOptions.config.bucket ?? 'http']) {
+      if (max(request) === 0) continue
+      const result = await check(request)
+      if (result.isAllowed) continue
+      const limit = { scope, max: result.max, remaining: result.remaining, ttl: result.ttl, exceeded: result.isExceeded }
+      if (tightest === undefined || limit.exceeded || (!tightest.exceeded && limit.remaining / limit.max < tightest.remaining / tightest.max)) tightest = limit
+    }
+    if (tightest === undefined) return
+    tell(reply, tightest)
+    if (!tightest.exceeded) return
+    metrics.limited.inc({ scope: tightest.scope })
+    const seconds = Math.ceil(tightest.ttl / 1_000)
+    throw new ApiError('rate_limited', `more than ${tightest.max} units in a minute; come back in ${seconds} s`, { retryAfter: seconds, details: { limit: tightest.max, retry_after: seconds } })
+  })
+}, { name: 'rate-limit', dependencies: ['auth', 'errors', 'inner', 'telemetry'] })
+
+/** The same count in the spelling of older clients and in that of draft-ietf-httpapi-ratelimit-headers. */
+function tell (reply: FastifyReply, { scope, max, remaining, ttl }: { scope: string, max: number, remaining: number, ttl: number }): void {
+  reply.headers({
+    'x-ratelimit-limit': max,
+    'x-ratelimit-remaining': remaining,
+    'x-ratelimit-reset': Math.ceil((Date.now() + ttl) / 1_000),
+    'ratelimit-policy': `"${scope}";q=${max};w=${windowMs / 1_000}`,
+    ratelimit: `"${scope}";r=${remaining};t=${Math.ceil(ttl / 1_000)}`
+  })
+  if (remaining <= max * 0.2) reply.header('x-ratelimit-warning', 'true')
+}

@@ -1,0 +1,50 @@
+import fp from 'fastify-plugin'
+import { FastifySSEPlugin } from 'fastify-sse-v2'
+import type { FastifyReply } from 'fastify'
+import { ApiError, bodyOf, failureOf } from '../../errors.ts'
+import { guard, type SseEvent } from './guard.ts'
+
+declare module 'fastify' {
+  interface FastifyReply {
+    /** Answers with server-sent events. A failure before the first one is an ordinary error; a later one is the last event, `error`. */
+    events: (source: AsyncIterable<SseEvent>) => Promise<FastifyReply>
+  }
+}
+
+const heartbeatMs = 15_000
+const accepted = /(?:^|,)\s*(?:\*\/\*|text\/\*|text\/event-stream)\s*(?:;|,|$)/i
+
+/** Streams of one request as server-sent events (WHATWG HTML, section 9.2). */
+export default fp(async (app) => {
+  await app.register(FastifySSEPlugin, { retryDelay: 3_000 })
+
+  app.addHook('onRoute', (route) => {
+    const { 200: ok } = (route.schema?.response ?? {}) as Record<number, { content?: Record<string, unknown> } | undefined>
+    const types = Object.keys(ok?.content ?? {})
+    if (types.length !== 1 || types[0] !== 'text/event-stream') return
+    route.preParsing = [async (request) => {
+      const { accept } = request.headers
+      if (accept !== undefined && !accepted.test(accept)) throw new ApiError('not_acceptable', 'this operation answers with text/event-stream: accept it')
+    }, ...[route.preParsing ?? []].flat()]
+  })
+
+  app.decorateReply('events', async function (this: FastifyReply, source) {
+    const { request } = this
+    const iterator = source[Symbol.asyncIterator]()
+    const first = await iterator.next()
+    app.metrics.streams.inc()
+    this.header('x-accel-buffering', 'no')
+    this.sse(guard(iterator, first, {
+      signal: request.gone,
+      heartbeatMs,
+      onEnd: () => { app.metrics.streams.dec() },
+      onError: (error) => {
+        const failure = failureOf(error)
+        request.failure = failure
+        request.log[failure.code === 'internal_error' ? 'error' : 'warn']({ err: failure.cause ?? error, code: failure.code }, failure.message)
+        return { event: 'error', data: bodyOf(failure, request.id) }
+      }
+    }))
+    return this
+  })
+}, { name: 'sse', dependencies: ['errors', 'telemetry'] })

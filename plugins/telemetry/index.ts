@@ -1,0 +1,81 @@
+import fp from 'fastify-plugin'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { createMetrics, type Metrics } from './metrics.ts'
+import { traceOf, type Trace } from './trace.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance { metrics: Metrics }
+  interface FastifyRequest {
+    trace: Trace
+    /** When the request came, in ms of `performance.now()`. */
+    started: number
+    /** Aborts when the caller goes away before the answer has ended. */
+    readonly gone: AbortSignal
+  }
+}
+
+const response = Symbol('response')
+const controller = Symbol('controller')
+interface Held { [response]: FastifyReply['raw'], [controller]?: AbortController }
+
+/** Gives every request an id, a trace, a signal of its caller's leaving, one line in the log and its place in the metrics. */
+export default fp(async (app) => {
+  app.decorate('metrics', createMetrics(app.release))
+  app.decorateRequest('trace')
+  app.decorateRequest('started', 0)
+  app.decorateRequest('gone', { getter: signalOf })
+  app.decorateRequest(response)
+  app.decorateRequest(controller)
+
+  app.addHook('onRequest', (request, reply, done) => {
+    request.started = performance.now()
+    request.trace = traceOf(request.raw)
+    reply.header('x-request-id', request.id).header('x-trace-id', request.trace.traceId)
+    const held = request as unknown as Held
+    held[response] = reply.raw
+    // Not onResponse: it is not called when the caller breaks off.
+    reply.raw.once('close', () => {
+      if (!reply.raw.writableFinished) held[controller]?.abort(new Error('the caller went away'))
+      record(app.metrics, request, reply)
+    })
+    done()
+  })
+}, { name: 'telemetry', dependencies: ['inner'] })
+
+/** Made when asked for: most requests are over before anyone would listen. */
+function signalOf (this: FastifyRequest): AbortSignal {
+  const held = this as unknown as Held
+  if (held[controller] === undefined) {
+    held[controller] = new AbortController()
+    if (held[response].destroyed && !held[response].writableFinished) held[controller].abort(new Error('the caller went away'))
+  }
+  return held[controller].signal
+}
+
+function record (metrics: Metrics, request: FastifyRequest, { raw }: FastifyReply): void {
+  const ms = performance.now() - request.started
+  const { url: route = 'none', schema } = request.routeOptions
+  const operationId = schema?.operationId ?? 'none'
+  const protocol = request.outer === undefined ? 'http' : 'mcp'
+  const aborted = !raw.writableFinished
+  const status = aborted && !raw.headersSent ? 499 : raw.statusCode
+  metrics.request({ http_request_method: request.method, http_route: route, http_response_status_code: status, operation: operationId, protocol }, ms / 1_000)
+
+  const line = {
+    operationId,
+    method: request.method,
+    path: request.url.split('?', 1)[0],
+    statusCode: status,
+    durationMs: Math.round(ms * 100) / 100,
+    bytesIn: Number(request.headers['content-length'] ?? 0),
+    bytesOut: Number(raw.getHeader('content-length') ?? 0),
+    caller: request.caller?.access,
+    protocol,
+    spanId: request.trace.spanId,
+    ...(request.trace.parentSpanId !== undefined && { parentSpanId: request.trace.parentSpanId }),
+    ...(aborted && { aborted }),
+    ...(request.failure !== undefined && { error: request.failure.code })
+  }
+  if (status >= 500) request.log.error(line, 'request failed')
+  else request.log.info(line, 'request')
+}

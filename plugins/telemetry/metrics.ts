@@ -1,0 +1,50 @@
+import { Counter, Histogram, Registry, collectDefaultMetrics, Gauge } from 'prom-client'
+
+const seconds = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300]
+
+export type Metrics = ReturnType<typeof createMetrics>
+
+/** Every metric of the server, by its OpenTelemetry name where there is one. Labels come from closed sets: never an id, a URL or a key. */
+export function createMetrics (version: string) {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry })
+  new Gauge({ name: 'muxi_api_build_info', help: 'Always 1; the label tells the version', labelNames: ['version'], registers }).set({ version }, 1)
+
+  const requests = new Histogram({
+    name: 'http_server_request_duration_seconds',
+    help: 'Time from the first byte of a request to the last of its answer',
+    labelNames: ['http_request_method', 'http_route', 'http_response_status_code', 'operation', 'protocol'],
+    buckets: seconds,
+    registers
+  })
+  const core = new Histogram({
+    name: 'muxi_api_core_request_duration_seconds',
+    help: 'Time of one exchange with the MUXI Core; status 0 means that no answer came',
+    labelNames: ['method', 'route', 'status'],
+    buckets: seconds,
+    registers
+  })
+  return {
+    registry,
+    request: byLabels(requests),
+    core: byLabels(core),
+    coreUp: new Gauge({ name: 'muxi_api_core_up', help: '1 while the MUXI Core passes its check', registers }),
+    coreMalformed: new Counter({ name: 'muxi_api_core_malformed_frames_total', help: 'Frames of the MUXI Core that could not be read', registers }),
+    verdicts: new Counter({ name: 'muxi_api_key_verdicts_total', help: 'Keys checked, by where the verdict came from and what it was', labelNames: ['source', 'verdict'], registers }),
+    limited: new Counter({ name: 'muxi_api_rate_limited_total', help: 'Calls turned away by a limit', labelNames: ['scope'], registers }),
+    streams: new Gauge({ name: 'muxi_api_sse_streams', help: 'Open streams of server-sent events', registers })
+  }
+}
+
+/** Finding a histogram's series by its labels costs more than the observation: each combination is looked up once. */
+function byLabels<T extends string> (histogram: Histogram<T>): (labels: Record<T, string | number>, value: number) => void {
+  const series = new Map<string, { observe: (value: number) => void }>()
+  return (labels, value) => {
+    let id = ''
+    for (const name in labels) id += `${labels[name]}\n`
+    let one = series.get(id)
+    if (one === undefined) series.set(id, one = histogram.labels(labels))
+    one.observe(value)
+  }
+}

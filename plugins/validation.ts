@@ -1,0 +1,31 @@
+import fp from 'fastify-plugin'
+import { Ajv, type ValidateFunction } from 'ajv'
+import type { FastifySchemaValidationError } from 'fastify'
+
+interface Properties { properties?: Record<string, { type?: string }> }
+
+const dateTime = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:Z|[+-]\d{2}:\d{2})$/
+
+/** Checks every input against its contract. JSON is taken as it is; text from the URL becomes a number or a boolean only where it spells one in full. */
+export default fp(async (app) => {
+  const ajv = new Ajv({ allErrors: false, useDefaults: true, strict: true, strictTypes: false, strictRequired: false })
+  ajv.addVocabulary(['events', 'example'])
+  ajv.addFormat('date-time', { validate: (text: string) => dateTime.test(text) && !Number.isNaN(Date.parse(text)) })
+
+  app.setValidatorCompiler<Properties>(({ schema, httpPart }) => {
+    const valid: ValidateFunction = ajv.compile(schema)
+    if (httpPart === 'body') return (data) => valid(data) ? { value: data } : { error: valid.errors as FastifySchemaValidationError[] as never }
+    const typed = Object.entries(schema.properties ?? {}).filter(([, { type }]) => type === 'integer' || type === 'number' || type === 'boolean')
+    return (data: Record<string, unknown>) => {
+      for (const [name, { type }] of typed) data[name] = fromText(data[name], type === 'boolean')
+      return valid(data) ? { value: data } : { error: valid.errors as FastifySchemaValidationError[] as never }
+    }
+  })
+}, { name: 'validation' })
+
+/** `0x10`, ` 5`, `1e9` and the like stay text, which the schema then refuses. */
+function fromText (value: unknown, boolean: boolean): unknown {
+  if (typeof value !== 'string') return value
+  if (boolean) return value === 'true' ? true : value === 'false' ? false : value
+  return /^-?(?:0|[1-9]\d{0,15})(?:\.\d{1,15})?$/.test(value) ? Number(value) : value
+}

@@ -1,0 +1,19 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { healthGet, healthReadyGet, metricsGet } from '../schemas/health.ts'
+
+const health: FastifyPluginAsyncTypebox = async (app) => {
+  app.get('/health', { schema: healthGet, config: { access: 'public' } }, async () => ({ status: 'ok' as const }))
+
+  app.get('/health/ready', { schema: healthReadyGet, config: { access: 'public' } }, async (request, reply) => {
+    const { ready, checks } = app.health.report()
+    const status = app.health.draining ? 'draining' : ready ? 'ready' : 'not_ready'
+    return await reply.code(ready ? 200 : 503).send({ status, version: app.release, checks })
+  })
+
+  app.get('/metrics', { schema: metricsGet, config: { access: 'admin' } }, async (request, reply) => {
+    reply.type(app.metrics.registry.contentType)
+    return await app.metrics.registry.metrics()
+  })
+}
+
+export default health

@@ -1,0 +1,179 @@
+import { Type, type Static } from '@sinclair/typebox'
+import { AgentId, Id, Pagination, Timestamp, limit, offset, oneOf } from './common.ts'
+import type { Contract } from './contract.ts'
+
+const words = (maxLength: number, description: string) => Type.String({ minLength: 1, maxLength, description })
+
+export const Model = Type.Object({
+  provider: Type.Optional(Type.String({ examples: ['openai'] })),
+  model: Type.Optional(Type.String({ examples: ['gpt-4o'] })),
+  temperature: Type.Optional(Type.Number()),
+  top_p: Type.Optional(Type.Number())
+}, { title: 'Model', description: 'The language model behind an agent' })
+
+const Memory = Type.Object({
+  buffer: Type.Optional(Type.Integer({ minimum: 0, maximum: 100_000, description: 'Messages kept at hand' })),
+  long_term: Type.Optional(Type.Boolean({ description: 'Whether facts outlive the buffer' }))
+}, { title: 'AgentMemory', additionalProperties: false })
+
+const AgentStats = Type.Object({
+  conversations: Type.Optional(Type.Integer({ minimum: 0 })),
+  total_messages: Type.Optional(Type.Integer({ minimum: 0 })),
+  active_users: Type.Optional(Type.Integer({ minimum: 0 }))
+})
+
+export const AgentSummary = Type.Object({
+  id: Id,
+  name: Type.Optional(Type.String()),
+  description: Type.String({ description: 'What the agent is for; messages are routed by it' }),
+  model: Type.Optional(Model),
+  created_at: Type.Optional(Timestamp),
+  stats: Type.Optional(AgentStats)
+}, { title: 'AgentSummary', description: 'An agent in a list' })
+export type AgentSummary = Static<typeof AgentSummary>
+
+export const Agent = Type.Object({
+  id: Id,
+  name: Type.Optional(Type.String()),
+  description: Type.String({ description: 'What the agent is for; messages are routed by it' }),
+  model: Type.Optional(Model),
+  system_message: Type.Optional(Type.String({ description: 'What the agent is told before every conversation' })),
+  memory: Type.Optional(Memory),
+  created_at: Type.Optional(Timestamp),
+  updated_at: Type.Optional(Timestamp),
+  stats: Type.Optional(AgentStats),
+  mcp_servers: Type.Optional(Type.Array(Type.Object({
+    name: Type.String(),
+    type: Type.Optional(oneOf(['http', 'command'])),
+    connected: Type.Optional(Type.Boolean())
+  }), { description: 'Tool servers that the agent can call' })),
+  knowledge_sources: Type.Optional(Type.Array(Type.Object({
+    id: Type.String(),
+    description: Type.Optional(Type.String()),
+    document_count: Type.Optional(Type.Integer({ minimum: 0 }))
+  }), { description: 'Documents that the agent can look up' }))
+}, { title: 'Agent', description: 'An agent as clients see it' })
+export type Agent = Static<typeof Agent>
+
+const modelFields = {
+  provider: words(64, 'Who serves the model'),
+  model: words(128, 'The model, as its provider calls it'),
+  temperature: Type.Optional(Type.Number({ minimum: 0, maximum: 2 })),
+  top_p: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
+  api_key: Type.Optional(Type.String({ minLength: 1, maxLength: 512, writeOnly: true, description: 'Kept by the Core, never shown again' }))
+}
+const optionalFields = {
+  name: Type.Optional(words(128, 'What people call the agent; the id when absent')),
+  system_message: Type.Optional(Type.String({ maxLength: 100_000, description: 'What the agent is told before every conversation' })),
+  memory: Type.Optional(Memory)
+}
+const createFields = {
+  id: AgentId,
+  description: words(2_000, 'What the agent is for; messages are routed by it'),
+  model: Type.Object(modelFields, { additionalProperties: false }),
+  ...optionalFields
+}
+
+export const AgentCreate = Type.Object(createFields, {
+  title: 'AgentCreate',
+  additionalProperties: false,
+  examples: [{ id: 'finance', description: 'Answers questions about invoices', model: { provider: 'openai', model: 'gpt-4o' } }]
+})
+export type AgentCreate = Static<typeof AgentCreate>
+
+export const AgentUpdate = Type.Object({
+  description: Type.Optional(createFields.description),
+  model: Type.Optional(Type.Partial(Type.Object(modelFields), { additionalProperties: false, minProperties: 1, description: 'Merged by key' })),
+  ...optionalFields
+}, { title: 'AgentUpdate', additionalProperties: false, minProperties: 1 })
+
+export const AgentImport = Type.Object({
+  config_path: Type.Optional(Type.String({
+    maxLength: 1_024,
+    pattern: '^(?!/)(?!.*(?:^|/)\\.\\.(?:/|$))[^\\\\\\u0000-\\u001f]+\\.(?:yaml|yml|json)$',
+    description: 'A file on the Core: relative, without "..", .yaml, .yml or .json. This server never opens it',
+    examples: ['agents/finance.yaml']
+  })),
+  config: Type.Optional(Type.Object({
+    ...createFields,
+    mcp_servers: Type.Optional(Type.Array(Type.Object({
+      name: Id,
+      url: Type.String({ minLength: 1, maxLength: 2_048, pattern: '^https?://\\S+$', examples: ['http://localhost:5001'] }),
+      credentials: Type.Optional(Type.Record(Type.String({ maxLength: 128 }), Type.String({ maxLength: 4_096 }), { writeOnly: true, maxProperties: 32 }))
+    }, { additionalProperties: false }), { maxItems: 32 }))
+  }, { additionalProperties: false, description: 'The agent itself. References to the environment are expanded by the Core, never here' }))
+}, {
+  title: 'AgentImport',
+  additionalProperties: false,
+  minProperties: 1,
+  maxProperties: 1,
+  description: 'Exactly one of `config_path` and `config`',
+  examples: [{ config_path: 'agents/finance.yaml' }]
+})
+
+const AgentCreated = Type.Object({
+  id: Id,
+  description: Type.String(),
+  created_at: Type.Optional(Timestamp),
+  status: Type.Literal('created')
+})
+const params = Type.Object({ agent_id: AgentId })
+
+export const agentList = {
+  operationId: 'agent_list',
+  summary: 'List the agents',
+  description: 'Every agent that can answer, with what it is for. Filter by provider or model of its language model.',
+  tags: ['agents'],
+  querystring: Type.Object({
+    limit: limit(50),
+    offset: offset(),
+    provider: Type.Optional(words(64, 'Only agents whose model this provider serves')),
+    model: Type.Optional(words(128, 'Only agents on this model')),
+    sort: Type.Optional(oneOf(['id', '-id', 'created_at', '-created_at'], { description: 'A leading - sorts downwards' }))
+  }, { additionalProperties: false }),
+  response: { 200: Type.Object({ agents: Type.Array(AgentSummary), pagination: Pagination }, { title: 'AgentList' }) }
+} satisfies Contract
+
+export const agentGet = {
+  operationId: 'agent_get',
+  summary: 'Read one agent',
+  tags: ['agents'],
+  params,
+  response: { 200: Agent }
+} satisfies Contract
+
+export const agentCreate = {
+  operationId: 'agent_create',
+  summary: 'Create an agent',
+  description: 'The id must be free. From then on messages that fit its description may be routed to it.',
+  tags: ['agents'],
+  body: AgentCreate,
+  response: { 201: Type.Object(AgentCreated.properties, { title: 'AgentCreated' }) }
+} satisfies Contract
+
+export const agentUpdate = {
+  operationId: 'agent_update',
+  summary: 'Change an agent',
+  description: 'Only the fields sent are changed; `model` is merged by key.',
+  tags: ['agents'],
+  params,
+  body: AgentUpdate,
+  response: { 200: Type.Object({ id: Id, description: Type.String(), updated_at: Type.Optional(Timestamp), status: Type.Literal('updated') }, { title: 'AgentUpdated' }) }
+} satisfies Contract
+
+export const agentDelete = {
+  operationId: 'agent_delete',
+  summary: 'Delete an agent',
+  tags: ['agents'],
+  params,
+  response: { 200: Type.Object({ id: Id, status: Type.Literal('deleted') }, { title: 'AgentDeleted' }) }
+} satisfies Contract
+
+export const agentImport = {
+  operationId: 'agent_import',
+  summary: 'Create an agent from a configuration',
+  description: 'From a file on the Core or from the configuration itself, with the tool servers it connects to.',
+  tags: ['agents'],
+  body: AgentImport,
+  response: { 201: Type.Object({ ...AgentCreated.properties, mcp_servers_connected: Type.Integer({ minimum: 0 }) }, { title: 'AgentImported' }) }
+} satisfies Contract

@@ -1,0 +1,93 @@
+import { Type, type SchemaOptions, type Static, type TSchema } from '@sinclair/typebox'
+
+/** What a setting may say of itself besides its type. */
+interface About extends SchemaOptions { description: string, secret?: true }
+
+const text = (value: string | undefined, about: About) => optional(Type.String({ ...about }), value)
+const number = (value: number, minimum: number, maximum: number, description: string) => Type.Integer({ default: value, minimum, maximum, description })
+const flag = (value: boolean, description: string) => Type.Boolean({ default: value, description })
+const list = (pattern: string, about: About) => Type.Array(Type.String({ pattern }), { default: [], ...about })
+
+function optional<T extends TSchema> (schema: T, value: Static<T> | undefined) {
+  return value === undefined ? Type.Optional(schema) : Type.Optional({ ...schema, default: value })
+}
+
+const key = { minLength: 8, maxLength: 512, pattern: '^[\\x21-\\x7e]+$', secret: true } as const
+const uri = '^(?:https?://)?(?:\\[[0-9A-Fa-f:.]+\\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/-]*)?$'
+const address = '^[0-9A-Fa-f:.]+(?:/[0-9]{1,3})?$'
+const origin = '^https?://(?:\\[[0-9A-Fa-f:.]+\\]|[A-Za-z0-9.-]+)(?::(?:[0-9]{1,5}|\\*))?$'
+
+/**
+ * Every setting, once: type, default, bounds, meaning. The path gives the names:
+ * `core.uri` is `MUXI_CORE_URI` in the environment and `--core-uri` on the command line (`api.port` is plain `--port`).
+ */
+export const Config = Type.Object({
+  core: Type.Object({
+    uri: Type.String({ default: 'localhost:3000', pattern: uri, description: 'Where the MUXI Core answers; without a scheme http; a path prefix is kept', examples: ['http://core.internal:7890/api/my-formation'] }),
+    admin_key: text(undefined, { ...key, description: 'The server\'s own admin key at the Core: for key introspection and where a user\'s call needs an admin read' }),
+    client_key: text(undefined, { ...key, description: 'The server\'s own client key at the Core: for callers whose own key the Core does not take on that route' }),
+    required: flag(false, 'Exit with 1 when the Core does not pass the check at start; else listen, say why not ready, and keep trying'),
+    timeout_ms: number(30_000, 100, 600_000, 'How long the Core may take for a whole answer (streams: until the headers)'),
+    connect_timeout_ms: number(2_000, 50, 60_000, 'How long a connection to the Core may take to open'),
+    idle_timeout_ms: number(30_000, 1_000, 600_000, 'How long a stream of the Core may stay silent'),
+    retries: number(2, 0, 10, 'How often a call that is safe to repeat is repeated'),
+    pool: number(128, 1, 4_096, 'Connections to the Core at most (streams: as many as there are streams)'),
+    max_answer: number(16_777_216, 65_536, 1_073_741_824, 'Bytes of one answer of the Core at most'),
+    tls_ca: text(undefined, { description: 'File with the certificates (PEM) that may have signed the Core\'s; the system\'s own when unset' }),
+    tls_cert: text(undefined, { description: 'File with the certificate (PEM) shown to the Core' }),
+    tls_key: text(undefined, { description: 'File with the key (PEM) of that certificate' })
+  }, { additionalProperties: false, default: {} }),
+  api: Type.Object({
+    host: Type.String({ default: '127.0.0.1', pattern: '^[A-Za-z0-9.:_-]+$', description: 'Address to listen on; 0.0.0.0 or :: for all' }),
+    port: number(8_000, 0, 65_535, 'Port to listen on; 0 for any free one'),
+    public_url: text(undefined, { pattern: '^https?://[^\\s?#]+$', description: 'How clients reach this server, for the splash, the documents and the check of the Host header on /mcp', examples: ['https://api.example.com'] }),
+    tls_cert: text(undefined, { description: 'File with the certificate (PEM); turns on TLS, HTTP/2 and, by ALPN, HTTP/1.1' }),
+    tls_key: text(undefined, { description: 'File with the key (PEM) of that certificate' }),
+    trust_proxy: list(address, { description: 'Addresses or CIDR ranges of proxies whose X-Forwarded-* headers count', examples: [['10.0.0.0/8']] }),
+    cors_origins: list(origin, { description: 'Origins of web pages that may call; the port may be *', examples: [['https://app.example.com']] }),
+    log_level: Type.Unsafe<LogLevel>({ type: 'string', enum: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], default: 'info', description: 'Lines below this level are not written' }),
+    max_body: number(1_048_576, 1_024, 104_857_600, 'Bytes of a request\'s body at most; chat with attachments has 16 MiB'),
+    request_timeout_ms: number(60_000, 1_000, 600_000, 'How long a request may take to arrive in full'),
+    drain_timeout_ms: number(30_000, 0, 600_000, 'How long running requests may take to end after SIGTERM'),
+    rate_limit: number(600, 0, 1_000_000_000, 'Units a minute per key (most calls cost 1, heavy ones 6); admin keys have 10 times as many; 0 = no limit'),
+    rate_limit_subject: number(60, 0, 1_000_000_000, 'Units a minute per user that a key or token is bound to; 0 = no limit'),
+    rate_limit_mcp: number(100, 0, 1_000_000_000, 'MCP tool calls a minute per bound user; 10 times as many per key; 0 = no limit'),
+    key_cache_ms: number(60_000, 0, 3_600_000, 'How long the Core\'s yes to a key is believed'),
+    key_cache_negative_ms: number(5_000, 0, 600_000, 'How long the Core\'s no to a key is believed'),
+    key_cache_size: number(10_000, 1, 10_000_000, 'Keys remembered at most; as many refused ones'),
+    mcp: flag(true, 'Serve the Model Context Protocol at /mcp'),
+    docs: flag(true, 'Serve the explorer at /docs')
+  }, { additionalProperties: false, default: {} }),
+  dev: Type.Object({
+    user_key: text(undefined, { ...key, description: 'User key of the embedded Core; generated at each start when unset' }),
+    admin_key: text(undefined, { ...key, description: 'Admin key of the embedded Core; generated at each start when unset' }),
+    llm_url: text(undefined, { pattern: '^https?://\\S+$', description: 'An OpenAI-compatible endpoint that answers for the embedded Core\'s agents; a built-in model when unset', examples: ['http://localhost:11434/v1'] }),
+    llm_key: text(undefined, { ...key, minLength: 1, description: 'Key of that endpoint' }),
+    llm_model: text(undefined, { maxLength: 256, description: 'Model to ask that endpoint for' })
+  }, { additionalProperties: false, default: {}, description: 'Used by `muxi-api dev` alone' })
+}, { additionalProperties: false })
+
+type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
+export type Config = Static<typeof Config>
+
+/** One setting with all its names. */
+export interface Setting {
+  path: string
+  group: keyof Config
+  name: string
+  env: string
+  flag: string
+  schema: TSchema & { secret?: true, type: string }
+}
+
+/** Every setting of the schema, in its order. */
+export const settings: Setting[] = Object.entries(Config.properties).flatMap(([group, { properties }]) =>
+  Object.entries(properties).map(([name, schema]) => ({
+    path: `${group}.${name}`,
+    group: group as keyof Config,
+    name,
+    env: `MUXI_${group}_${name}`.toUpperCase(),
+    flag: (group === 'api' ? name : `${group}-${name}`).replaceAll('_', '-'),
+    // The values of these objects are all made by the functions above.
+    schema: schema as Setting['schema']
+  })))
