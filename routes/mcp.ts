@@ -8,11 +8,11 @@ const bodyLimit = 16 * 1_048_576
 const mcp: FastifyPluginAsyncTypebox = async (app) => {
   if (!app.config.api.mcp) return
 
-  app.post('/mcp', { schema: mcpMessageSend, config, bodyLimit }, async (request) => await app.mcp.handle(request))
+  app.post('/mcp', { schema: mcpMessageSend, config, bodyLimit, errorHandler: app.mcp.refuse }, async (request, reply) => await app.mcp.handle(request, reply))
 
-  app.get('/mcp', { schema: mcpMessageStream, config, exposeHeadRoute: false }, async (request) => await app.mcp.handle(request))
+  app.get('/mcp', { schema: mcpMessageStream, config, exposeHeadRoute: false }, async (request, reply) => await app.mcp.handle(request, reply))
 
-  app.delete('/mcp', { schema: mcpSessionDelete, config }, async (request) => await app.mcp.handle(request))
+  app.delete('/mcp', { schema: mcpSessionDelete, config }, async (request, reply) => await app.mcp.handle(request, reply))
 }
 
 export default mcp

@@ -2,24 +2,15 @@ import type { FastifyRequest, InjectOptions } from 'fastify'
 import { ApiError, bodyOf } from '../../errors.ts'
 import type { Tool } from './tools.ts'
 
-/** The result of `tools/call`. A type, not an interface: the SDK's own result types have index signatures. */
-export type ToolResult = {
-  content: { type: 'text', text: string }[]
-  structuredContent?: Record<string, unknown>
-  isError?: boolean
-}
+/** What a tool call came to: the JSON that the operation answered, or the error body of its failure. */
+export interface Outcome { json: string, failed: boolean }
 
-/** Calls the operation behind a tool the way any caller would, and gives its answer the form of a tool result. */
-export async function callTool (tool: Tool, args: Record<string, unknown>, request: FastifyRequest): Promise<ToolResult> {
+/** Calls the operation behind a tool the way any caller would: validation, level, limit and log are the same. */
+export async function callTool (tool: Tool, args: Record<string, unknown>, request: FastifyRequest): Promise<Outcome> {
   const target = targetOf(tool, args)
-  if (target instanceof ApiError) return failed(JSON.stringify(bodyOf(target, request.id)))
+  if (target instanceof ApiError) return { json: JSON.stringify(bodyOf(target, request.id)), failed: true }
   const { statusCode, body } = await request.call(target)
-  if (statusCode >= 400) return failed(body)
-  return { content: [{ type: 'text', text: body }], structuredContent: JSON.parse(body) as Record<string, unknown> }
-}
-
-function failed (text: string): ToolResult {
-  return { content: [{ type: 'text', text }], isError: true }
+  return { json: body, failed: statusCode >= 400 }
 }
 
 /** URL and body of a call. What the contract does not know goes where the contract will refuse it by name. */

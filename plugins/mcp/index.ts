@@ -1,7 +1,9 @@
 import { createMcpHandler, ProtocolError, ProtocolErrorCode, Server } from '@modelcontextprotocol/server'
 import fp from 'fastify-plugin'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import { bodyOf, failureOf } from '../../errors.ts'
 import { callTool } from './call.ts'
+import { called, directOf, discovered, listed } from './dispatch.ts'
 import { checkOrigin } from './origin.ts'
 import { toolsOf, type Tool, type ToolDefinition } from './tools.ts'
 
@@ -9,7 +11,9 @@ export interface Mcp {
   /** All tools by name, whoever may call them. */
   tools: Map<string, Tool>
   /** Answers one HTTP request of the protocol, of any revision. */
-  handle: (request: FastifyRequest) => Promise<Response>
+  handle: (request: FastifyRequest, reply: FastifyReply) => Promise<Response | string>
+  /** Gives what is no JSON the error of JSON-RPC; leaves every other failure to the server. */
+  refuse: (error: FastifyError, request: FastifyRequest, reply: FastifyReply) => FastifyReply
 }
 
 declare module 'fastify' {
@@ -17,46 +21,65 @@ declare module 'fastify' {
 }
 
 const rank = { public: 0, user: 1, admin: 2 } as const
-const instructions = 'Tools of a MUXI server. chat_send talks to the agent that fits best, agent_chat_send to a given one.'
+const instructions = 'Tools of a MUXI server: chat_send talks to the agent that fits best, agent_chat_send to a given one. ' +
+  'A failed call carries an error object with a code, a message that says what to do, and a request_id.'
 
 /** Serves every JSON operation as a tool of the Model Context Protocol, stateless, for the 2026-07-28 and the 2025 revisions. */
 export default fp(async (app) => {
   const tools = new Map<string, Tool>()
-  const info = { name: 'muxi-api', title: 'MUXI API', version: app.release }
+  const about = { info: { name: 'muxi-api', title: 'MUXI API', version: app.release }, instructions }
+
+  /** What the caller may call and the Core can do. */
+  const visible = ({ caller }: FastifyRequest): ToolDefinition[] => [...tools.values()]
+    .filter(({ operation: { access, capability } }) => rank[caller.access] >= rank[access] && (capability === undefined || app.core.offers(capability)))
+    .map(({ definition }) => definition)
 
   const handler = createMcpHandler(({ authInfo }) => {
+    // Set below, with every request.
     const { request } = authInfo!.extra as { request: FastifyRequest }
-    const server = new Server(info, { capabilities: { tools: {} }, instructions, cacheHints: { 'tools/list': { ttlMs: 60_000, cacheScope: 'private' } } })
-    server.setRequestHandler('tools/list', async () => ({ tools: visible(app, tools, request) }))
+    const server = new Server(about.info, { capabilities: { tools: {} }, instructions, cacheHints: { 'tools/list': { ttlMs: 60_000, cacheScope: 'private' } } })
+    server.setRequestHandler('tools/list', async () => ({ tools: visible(request) }))
     server.setRequestHandler('tools/call', async ({ params: { name, arguments: args = {} } }) => {
       const tool = tools.get(name)
       if (tool === undefined) throw new ProtocolError(ProtocolErrorCode.InvalidParams, `no tool ${name}`)
-      return await callTool(tool, args, request)
+      const { json, failed } = await callTool(tool, args, request)
+      const content = [{ type: 'text' as const, text: json }]
+      return failed ? { content, isError: true } : { content, structuredContent: JSON.parse(json) as Record<string, unknown> }
     })
     return server
   }, { onerror: (error) => { app.log.debug({ err: error }, 'mcp') } })
 
   app.decorate('mcp', {
     tools,
-    handle: async (request) => {
+    handle: async (request, reply) => {
       checkOrigin(request, app.config)
-      const { authorization, 'x-api-key': apiKey, ...headers } = request.headers
-      const web = new Request(`http://mcp${request.url}`, { method: request.method, headers: headers as Record<string, string>, signal: request.gone })
-      return await handler.fetch(web, { parsedBody: request.body, authInfo: { token: '', clientId: request.caller.digest, scopes: [request.caller.access], extra: { request } } })
+      const direct = directOf(request)
+      const tool = direct?.method === 'tools/call' ? tools.get(direct.name) : undefined
+      if (direct?.method === 'tools/call' && tool !== undefined) {
+        reply.type('application/json')
+        return called(direct.id, await callTool(tool, direct.args, request), about)
+      }
+      if (direct === undefined || direct.method === 'tools/call') return await bySdk(request)
+      reply.type('application/json')
+      return direct.method === 'tools/list' ? listed(direct.id, JSON.stringify(visible(request)), about) : discovered(direct.id, about)
+    },
+    refuse: (error, request, reply) => {
+      const failure = failureOf(error)
+      if (failure.code !== 'bad_request' && failure.code !== 'unsupported_media_type') throw error
+      request.failure = failure
+      const code = failure.code === 'bad_request' ? ProtocolErrorCode.ParseError : -32_000
+      return reply.code(failure.statusCode).send({ jsonrpc: '2.0', id: null, error: { code, message: failure.message, data: bodyOf(failure, request.id).error } })
     }
   } satisfies Mcp)
+
+  async function bySdk (request: FastifyRequest): Promise<Response> {
+    const { authorization, 'x-api-key': apiKey, ...headers } = request.headers
+    const web = new Request(`http://mcp${request.url}`, { method: request.method, headers: headers as Record<string, string>, signal: request.gone })
+    return await handler.fetch(web, { parsedBody: request.body, authInfo: { token: '', clientId: request.caller.digest, scopes: [request.caller.access], extra: { request } } })
+  }
 
   app.addHook('onReady', async () => {
     for (const [name, tool] of toolsOf(app.operations)) tools.set(name, tool)
   })
   app.addHook('preClose', async () => { await handler.close() })
 }, { name: 'mcp', dependencies: ['auth', 'core', 'inner', 'operations'] })
-
-/** What the caller may call and the Core can do. */
-function visible ({ core }: FastifyInstance, tools: Map<string, Tool>, request: FastifyRequest): ToolDefinition[] {
-  return [...tools.values()].filter((tool) => mayCall(tool, request) && (tool.operation.capability === undefined || core.offers(tool.operation.capability))).map(({ definition }) => definition)
-}
-
-function mayCall ({ operation }: Tool, { caller }: FastifyRequest): boolean {
-  return rank[caller.access] >= rank[operation.access]
-}

@@ -23,10 +23,10 @@ export function toolsOf (operations: Operation[]): Map<string, Tool> {
 }
 
 /** Why an operation is no tool; undefined where it is one. */
-export function reasonAgainst ({ contract, hidden, access }: Operation): string | undefined {
+export function reasonAgainst ({ contract, hidden }: Operation): string | undefined {
   if (hidden) return 'part of a page'
   if (contract.tags.includes('mcp')) return 'of the protocol itself'
-  if (access === 'public') return 'about this server, not MUXI'
+  if (contract.tags.includes('docs')) return 'a document'
   const success = successOf(contract.response)
   if (success === undefined) return 'no answer'
   if (!('content' in success)) return undefined

@@ -1,0 +1,45 @@
+import type { FastifyInstance } from 'fastify'
+import { buildApp } from '../app.ts'
+import { loadConfig } from '../config.ts'
+import { capabilities } from '../core/capabilities.ts'
+import { reasonAgainst } from '../plugins/mcp/tools.ts'
+
+/** The documents that follow from the contracts, as they are committed: by path, relative to the project. */
+export async function contractDocuments (): Promise<Record<string, string>> {
+  const { config } = loadConfig({ env: { MUXI_API_LOG_LEVEL: 'silent' }, cwd: '/nonexistent' })
+  const app = await buildApp(config)
+  await app.ready()
+  const files = {
+    'openapi.json': json(app.openapi()),
+    'mcp-tools.json': json({ tools: [...app.mcp.tools.values()].map(({ definition }) => definition) }),
+    'docs/reference/operations.md': operationsTable(app)
+  }
+  await app.close()
+  return files
+}
+
+function json (value: unknown): string {
+  return `${JSON.stringify(value, undefined, 2)}\n`
+}
+
+function operationsTable ({ operations }: FastifyInstance): string {
+  const rows = operations.filter(({ hidden }) => !hidden).map((operation) => {
+    const { id, method, url, access, capability, contract } = operation
+    const against = reasonAgainst(operation)
+    const core = capability === undefined ? '' : `${capability} (\`${capabilities[capability]}\`)`
+    return `| ${method} | \`${url.replaceAll(/:([a-z_]+)/g, '{$1}')}\` | \`${id}\` | ${access} | ${against === undefined ? 'yes' : `no: ${against}`} | ${core} | ${contract.summary} |`
+  })
+  return [
+    '# Operations',
+    '',
+    'Every operation of the server. Made from the contracts by `npm run contract`; do not edit.',
+    '',
+    'Level: `public` needs no key, `user` a user key or an admin key, `admin` an admin key. A tool has the name of its operation.',
+    'Capability: what the MUXI Core must offer; a Core without it makes the operation answer 501 `not_implemented` and hides the tool.',
+    '',
+    '| method | path | operation id | level | MCP tool | Core capability | what it does |',
+    '| --- | --- | --- | --- | --- | --- | --- |',
+    ...rows,
+    ''
+  ].join('\n')
+}

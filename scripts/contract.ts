@@ -1,0 +1,4 @@
+import { contractDocuments } from './contract-documents.ts'
+import { output } from './output.ts'
+
+output(await contractDocuments(), 'npm run contract')

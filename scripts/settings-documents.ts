@@ -1,0 +1,56 @@
+import { settings, type Setting } from '../schemas/config.ts'
+
+/** The pages that follow from the settings, as they are committed: by path, relative to the project. */
+export function settingsDocuments (): Record<string, string> {
+  return { 'docs/reference/settings.md': page(), '.env.example': env(), 'config.example.yaml': yaml() }
+}
+
+function page (): string {
+  const rows = settings.map(({ path, env: name, flag, schema }) =>
+    `| \`${path}\` | \`${name}\` | \`--${flag}\` | ${allowed(schema)} | ${schema.default === undefined ? '' : `\`${text(schema.default) || ' '}\``} | ${schema.description} |`)
+  return [
+    '# Settings',
+    '',
+    'Every setting, in order of precedence: flag, environment, `.env`, configuration file, default. Made by `npm run settings`; do not edit.',
+    '',
+    'The file is `muxi-api.yaml`, `.yml` or `.json` in the working folder, or what `--config FILE` or `MUXI_API_CONFIG` names.',
+    'A setting that is unknown or not allowed stops the start. `muxi-api config` shows the values in force and where they came from.',
+    '',
+    '| setting | environment | flag | allowed | default | meaning |',
+    '| --- | --- | --- | --- | --- | --- |',
+    ...rows,
+    ''
+  ].join('\n')
+}
+
+function env (): string {
+  const rows = settings.map(({ env: name, schema }) => `# ${schema.description}\n#${name}=${schema.secret === true ? '' : text(schema.default ?? schema.examples?.[0] ?? '')}`)
+  return `# Copy to .env and remove the # of what you set. Made by \`npm run settings\`.\n\n${rows.join('\n')}\n`
+}
+
+function yaml (): string {
+  const groups = [...new Set(settings.map(({ group }) => group))]
+  const rows = groups.map((group) => [
+    `${group}:`,
+    ...settings.filter((setting) => setting.group === group).map(({ name, schema }) => `  # ${schema.description}\n  #${name}: ${value(schema)}`)
+  ].join('\n'))
+  return `# Copy to muxi-api.yaml and remove the # of what you set. Made by \`npm run settings\`.\n\n${rows.join('\n\n')}\n`
+}
+
+function allowed ({ type, minimum, maximum, enum: words, secret }: Setting['schema']): string {
+  if (type === 'integer') return `${minimum} to ${maximum}`
+  if (type === 'boolean') return 'true, false'
+  if (type === 'array') return 'list (text: with commas)'
+  if (words !== undefined) return (words as string[]).join(', ')
+  return secret === true ? 'secret text' : 'text'
+}
+
+function text (item: unknown): string {
+  return Array.isArray(item) ? item.join(',') : String(item)
+}
+
+function value ({ default: fallback, examples, secret, type }: Setting['schema']): string {
+  if (secret === true) return '""'
+  const shown: unknown = fallback ?? examples?.[0] ?? ''
+  return type === 'integer' || type === 'boolean' ? String(shown) : JSON.stringify(shown)
+}
