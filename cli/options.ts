@@ -17,8 +17,8 @@ export function flagsOf (args: string[], own: NonNullable<ParseArgsConfig['optio
 }
 
 /** The configuration with the flags of a command on top. */
-export function configOf (flags: Record<string, string | boolean | undefined>, env = process.env): Loaded {
-  return loadConfig({ env, flags: Object.fromEntries(Object.entries(flags).map(([name, value]) => [name, typeof value === 'string' ? value : undefined])) })
+export function configOf (flags: Record<string, string | boolean | undefined>): Loaded {
+  return loadConfig({ flags: Object.fromEntries(Object.entries(flags).map(([name, value]) => [name, typeof value === 'string' ? value : undefined])) })
 }
 
 /** The settings as help text. */

@@ -28,7 +28,8 @@ export default fp(async (app) => {
   const routes: { methods: string[], path: RegExp }[] = []
 
   app.addHook('onRoute', (route) => {
-    routes.push({ methods: [route.method].flat(), path: pathOf(route.url) })
+    const methods = [route.method].flat().filter((method) => method !== 'OPTIONS')
+    if (methods.length > 0) routes.push({ methods, path: pathOf(route.url) })
     addFailures(route)
   })
 

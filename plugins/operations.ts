@@ -31,17 +31,17 @@ export default fp(async (app) => {
   app.decorate('operations', operations)
 
   app.addHook('onRoute', (route) => {
-    const methods = [route.method].flat()
-    // Fastify's own twins: HEAD repeats its GET, OPTIONS is the preflight.
-    if (!methods.every((method) => method === 'HEAD' || method === 'OPTIONS')) routes.push(route)
+    if (methodOf(route) !== undefined) routes.push(route)
   })
 
   // Not before all routes are known: a plugin may add to a route what its author could not.
   app.addHook('onReady', async () => {
     const faults: string[] = []
     const urls = new Map<string, string>()
-    for (const { method, url, schema, config } of routes) {
-      const place = `${[method].flat().join(',')} ${url}`
+    for (const route of routes) {
+      const { url, schema, config } = route
+      const method = methodOf(route)!
+      const place = `${method} ${url}`
       const id = schema?.operationId ?? ''
       if (!levels.includes(config?.access ?? '')) faults.push(`${place} has no access level: give it config.access of public, user or admin`)
       if (!form.test(id)) faults.push(`${place} has ${id === '' ? 'no operation id' : `the operation id "${id}"`}: it must be {resource}_{action}, lower case, at most 64 characters`)
@@ -49,7 +49,7 @@ export default fp(async (app) => {
       urls.set(id, place)
       operations.push({
         id,
-        method: [method].flat()[0]!,
+        method,
         url,
         access: config?.access ?? 'admin',
         capability: config?.capability,
@@ -62,3 +62,8 @@ export default fp(async (app) => {
     if (faults.length > 0) throw new Error(faults.join('\n'))
   })
 }, { name: 'operations' })
+
+/** Without Fastify's own twins: HEAD repeats its GET, OPTIONS is the preflight. */
+function methodOf ({ method }: RouteOptions): string | undefined {
+  return [method].flat().find((name) => name !== 'HEAD' && name !== 'OPTIONS')
+}

@@ -12,6 +12,9 @@ export default fp(async (app) => {
   ajv.addVocabulary(['events', 'example'])
   ajv.addFormat('date-time', { validate: (text: string) => dateTime.test(text) && !Number.isNaN(Date.parse(text)) })
 
+  // Fastify reads plain text, too; no operation here does.
+  app.removeContentTypeParser('text/plain')
+
   app.setValidatorCompiler<Properties>(({ schema, httpPart }) => {
     const valid: ValidateFunction = ajv.compile(schema)
     if (httpPart === 'body') return (data) => valid(data) ? { value: data } : { error: valid.errors as FastifySchemaValidationError[] as never }

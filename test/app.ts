@@ -32,7 +32,7 @@ interface Fixtures { settings: Record<string, string>, offers: 'all' | 'real', c
 
 /** A server in front of an embedded Core of its own; `test.override({ settings })` changes its settings. */
 export const test = base.extend<Fixtures>({
-  settings: [{}, { injected: false }],
+  settings: {},
   offers: 'all',
   core: async ({ offers }, use) => {
     const core = await startEmbeddedCore({ userKey: keys.user, adminKey: keys.admin, offers })
