@@ -89,11 +89,11 @@ function pathOf (url: string): RegExp {
 }
 
 /** Contracts name only success: what can fail follows from what they are. */
-function addFailures ({ schema, config, method }: RouteOptions): void {
+function addFailures (route: RouteOptions): void {
+  const { schema, config, method } = route
   if (schema === undefined || config === undefined || schema.hide === true) return
   const response = (schema.response ?? {}) as Record<string, { content?: object }>
-  const possible: ErrorCode[] = ['internal_error']
-  if (schema.body ?? schema.params ?? schema.querystring) possible.push('bad_request')
+  const possible: ErrorCode[] = ['bad_request', 'internal_error']
   if (config.access !== 'public') possible.push('unauthorized', 'forbidden', 'rate_limited', 'core_error', 'core_unavailable', 'core_timeout')
   if (schema.params !== undefined) possible.push('not_found')
   if (schema.body !== undefined) possible.push('payload_too_large', 'unsupported_media_type')
@@ -102,5 +102,5 @@ function addFailures ({ schema, config, method }: RouteOptions): void {
   if (Object.keys(response['200']?.content ?? {}).includes('text/event-stream')) possible.push('not_acceptable')
   // A copy: contracts are shared values.
   const failures = Object.fromEntries(possible.map((code) => [statusOf[code], { ...ErrorBody, description: meanings[code] }]))
-  schema.response = { ...failures, ...response }
+  route.schema = { ...schema, response: { ...failures, ...response } }
 }

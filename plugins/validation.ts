@@ -15,6 +15,12 @@ export default fp(async (app) => {
   // Fastify reads plain text, too; no operation here does.
   app.removeContentTypeParser('text/plain')
 
+  // A contract without a query takes none: unknown parameters are refused everywhere.
+  app.addHook('onRoute', (route) => {
+    if (route.schema === undefined || route.schema.hide === true || route.schema.querystring !== undefined) return
+    route.schema = { ...route.schema, querystring: { type: 'object', properties: {}, additionalProperties: false } }
+  })
+
   app.setValidatorCompiler<Properties>(({ schema, httpPart }) => {
     const valid: ValidateFunction = ajv.compile(schema)
     if (httpPart === 'body') return (data) => valid(data) ? { value: data } : { error: valid.errors as FastifySchemaValidationError[] as never }

@@ -7,8 +7,9 @@ const patienceMs = 1_000
 /**
  * The Core's tokens as the events of a chat: `message_start` once the agent is named, the first piece comes, or a second has
  * passed; pieces and tool calls as they come; `message_end`. An answer that the Core itself calls failed throws `core_error`.
+ * `onSession` is told the session that the Core names, as soon as it does.
  */
-export async function * eventsOf (tokens: AsyncIterable<CoreToken>, id: string): AsyncGenerator<ChatEvent, void, undefined> {
+export async function * eventsOf (tokens: AsyncIterable<CoreToken>, id: string, onSession: (id: string) => void = () => {}): AsyncGenerator<ChatEvent, void, undefined> {
   const iterator = tokens[Symbol.asyncIterator]()
   const created = new Date().toISOString()
   const start = (agent: CoreToken = { type: 'progress' }): ChatEvent => ({
@@ -34,6 +35,8 @@ export async function * eventsOf (tokens: AsyncIterable<CoreToken>, id: string):
       if (result.done === true) return
       next = iterator.next()
       const token = result.value
+      // null for a greeting, which the Core answers outside of any session
+      if (typeof token.session_id === 'string') onSession(token.session_id)
       if (!started && (token.selected_agent !== undefined || !onTheWay.has(token.type))) {
         started = true
         yield start(token)

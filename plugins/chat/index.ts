@@ -9,7 +9,7 @@ import { eventsOf } from './events.ts'
 /** A chat that the Core has taken on: its events as they come, or the whole answer at its end. Read it one way or the other. */
 export interface Chat { events: AsyncIterable<ChatEvent & { id: string }>, answer: () => Promise<RoutedMessage> }
 
-interface Exchange { id: string, userId: string, input: ChatInput }
+interface Exchange { id: string, userId: string, sessionId: string | undefined, input: ChatInput }
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -38,8 +38,9 @@ export default fp(async (app) => {
       ...(agentId !== undefined && { agent_id: agentId }),
       ...(files.length > 0 && { files })
     }, { user: userId })
-    const events = eventsOf(tokens, id)
-    return { events: numbered(events, id), answer: async () => await collect(events, { id, userId, input }) }
+    const exchange: Exchange = { id, userId, sessionId: session_id, input }
+    const events = eventsOf(tokens, id, (made) => { exchange.sessionId ??= made })
+    return { events: numbered(events, id), answer: async () => await collect(events, exchange) }
   })
 }, { name: 'chat', dependencies: ['auth', 'core'] })
 
@@ -49,7 +50,8 @@ async function * numbered (events: AsyncIterable<ChatEvent>, id: string): AsyncG
 }
 
 /** Reads a chat to its end. */
-async function collect (events: AsyncIterable<ChatEvent>, { id, userId, input }: Exchange): Promise<RoutedMessage> {
+async function collect (events: AsyncIterable<ChatEvent>, exchange: Exchange): Promise<RoutedMessage> {
+  const { id, userId, input } = exchange
   const calls = new Map<string, ToolCall>()
   let text = ''
   let message: Partial<RoutedMessage> = {}
@@ -69,7 +71,7 @@ async function collect (events: AsyncIterable<ChatEvent>, { id, userId, input }:
     id,
     agent_id: message.agent_id,
     user_id: userId,
-    session_id: input.session_id,
+    session_id: exchange.sessionId,
     user_message: { role: 'user', content: input.content },
     agent_response: { role: 'assistant', content: text, ...(calls.size > 0 && { tool_calls: [...calls.values()] }) },
     created_at: message.created_at ?? new Date().toISOString(),

@@ -68,7 +68,8 @@ export default fp(async (app) => {
       if (failure.code !== 'bad_request' && failure.code !== 'unsupported_media_type') throw error
       request.failure = failure
       const code = failure.code === 'bad_request' ? ProtocolErrorCode.ParseError : -32_000
-      return reply.code(failure.statusCode).send({ jsonrpc: '2.0', id: null, error: { code, message: failure.message, data: bodyOf(failure, request.id).error } })
+      // As text: the contract's schema for 400 is that of our own error body.
+      return reply.code(failure.statusCode).type('application/json').send(JSON.stringify({ jsonrpc: '2.0', id: null, error: { code, message: failure.message, data: bodyOf(failure, request.id).error } }))
     }
   } satisfies Mcp)
 

@@ -73,8 +73,11 @@ const policy = "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src
 
 function withLevel (schema: FastifySchema, { config }: RouteOptions): FastifySchema {
   const { access = 'admin', capability } = config ?? {}
+  const response = Object.fromEntries(Object.entries(schema.response ?? {}).map(([status, answer]: [string, { description?: string, title?: string }]) =>
+    [status, answer.description === undefined ? { description: answer.title ?? 'Success', ...answer } : answer]))
   return {
     ...schema,
+    response,
     security: access === 'public' ? [] : [{ key: [] }, { header: [] }],
     'x-access': access,
     ...(capability !== undefined && { 'x-core-capability': capability })

@@ -35,7 +35,7 @@ export default fp(async (app) => {
     held[response] = reply.raw
     // Not onResponse: it is not called when the caller breaks off.
     reply.raw.once('close', () => {
-      if (!reply.raw.writableFinished) held[controller]?.abort(new Error('the caller went away'))
+      if (!isFinished(reply.raw)) held[controller]?.abort(new Error('the caller went away'))
       record(app.metrics, request, reply)
     })
     done()
@@ -47,9 +47,14 @@ function signalOf (this: FastifyRequest): AbortSignal {
   const held = this as unknown as Held
   if (held[controller] === undefined) {
     held[controller] = new AbortController()
-    if (held[response].destroyed && !held[response].writableFinished) held[controller].abort(new Error('the caller went away'))
+    if (held[response].destroyed && !isFinished(held[response])) held[controller].abort(new Error('the caller went away'))
   }
   return held[controller].signal
+}
+
+/** Ended by us and taken by the other side. When a caller leaves, HTTP/2 calls the answer finished, although nobody ended it. */
+function isFinished ({ writableEnded, writableFinished }: FastifyReply['raw']): boolean {
+  return writableEnded && writableFinished
 }
 
 function record (metrics: Metrics, request: FastifyRequest, { raw }: FastifyReply): void {
@@ -57,7 +62,7 @@ function record (metrics: Metrics, request: FastifyRequest, { raw }: FastifyRepl
   const { url: route = 'none', schema } = request.routeOptions
   const operationId = schema?.operationId ?? 'none'
   const protocol = request.outer === undefined ? 'http' : 'mcp'
-  const aborted = !raw.writableFinished
+  const aborted = !isFinished(raw)
   const status = aborted && !raw.headersSent ? 499 : raw.statusCode
   metrics.request({ http_request_method: request.method, http_route: route, http_response_status_code: status, operation: operationId, protocol }, ms / 1_000)
 
