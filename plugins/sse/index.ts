@@ -34,6 +34,7 @@ export default fp(async (app) => {
     const first = await iterator.next()
     app.metrics.streams.inc()
     this.header('x-accel-buffering', 'no')
+    if (request.raw.httpVersionMajor > 1) withoutConnection(this.raw)
     this.sse(guard(iterator, first, {
       signal: request.gone,
       heartbeatMs,
@@ -48,3 +49,9 @@ export default fp(async (app) => {
     return this
   })
 }, { name: 'sse', dependencies: ['errors', 'telemetry'] })
+
+/** The package names the connection's fate in a header, which HTTP/2 forbids (RFC 9113, section 8.2.2) and Node complains about. */
+function withoutConnection (raw: FastifyReply['raw']): void {
+  const set = raw.setHeader.bind(raw)
+  raw.setHeader = (name, value) => name.toLowerCase() === 'connection' ? raw : set(name, value)
+}
