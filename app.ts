@@ -6,14 +6,16 @@ import type { Config } from './config.ts'
 import { bodyOf, failureOf } from './errors.ts'
 import auth from './plugins/auth/index.ts'
 import chat from './plugins/chat/index.ts'
+import cluster from './plugins/cluster/index.ts'
 import core from './plugins/core.ts'
 import errors, { clientErrorHandler } from './plugins/errors.ts'
 import health from './plugins/health.ts'
+import idempotency from './plugins/idempotency/index.ts'
 import inner from './plugins/inner.ts'
 import mcp from './plugins/mcp/index.ts'
 import openapi from './plugins/openapi/index.ts'
 import operations from './plugins/operations.ts'
-import rateLimit from './plugins/rate-limit.ts'
+import rateLimit from './plugins/rate-limit/index.ts'
 import security from './plugins/security.ts'
 import sse from './plugins/sse/index.ts'
 import telemetry from './plugins/telemetry/index.ts'
@@ -38,9 +40,11 @@ const plugins = [
   security,
   validation,
   health,
+  cluster,
   core,
   auth,
   rateLimit, // after auth: limits count callers
+  idempotency,
   sse,
   chat,
   openapi,

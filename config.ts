@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import { Ajv, type ErrorObject } from 'ajv'
@@ -17,27 +18,36 @@ export class ConfigError extends Error {}
 
 const files = ['muxi-api.yaml', 'muxi-api.yml', 'muxi-api.json']
 const ours = /^MUXI_(?:CORE|API|DEV)_/
-// Kubernetes writes these for a Service called muxi-api or muxi-core; they are no settings.
-const serviceLink = /^MUXI_(?:CORE|API|DEV)_(?:SERVICE_|PORT_\d+_)/
+// Kubernetes writes these for a Service whose name begins with muxi-api or muxi-core; they are no settings.
+const serviceLink = /_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_\w+)?)$/
 const serviceAddress = /^(?:tcp|udp|sctp):\/\//
 
 const ajv = new Ajv({ allErrors: true, useDefaults: true, allowUnionTypes: true, verbose: true })
 ajv.addKeyword('secret')
 const valid = ajv.compile<Config>(Config)
 
-/** Merges defaults < file < `.env` < environment < flags into one frozen value, or throws a ConfigError that lists all that is wrong. */
+/** What no pattern can say of a text. */
+const beyondPattern: Record<string, (text: string) => boolean> = {
+  'core.uri': (text) => URL.canParse(withScheme(text)) && new URL(withScheme(text)).port !== '0',
+  'api.trust_proxy': (text) => {
+    const [address = '', bits] = text.split('/')
+    return isIP(address) !== 0 && Number(bits ?? 0) <= (isIP(address) === 4 ? 32 : 128)
+  }
+}
+
+/** Merges defaults < file < `.env` < environment < flags into one frozen value, or throws a ConfigError with a line for each thing that is wrong. */
 export function loadConfig ({ flags = {}, env = process.env, cwd = process.cwd() }: Origins = {}): Loaded {
   const dotEnv = existsSync(join(cwd, '.env')) ? parseEnv(readFileSync(join(cwd, '.env'), 'utf8')) : {}
-  const file = fileToRead(flags.config ?? env.MUXI_API_CONFIG ?? dotEnv.MUXI_API_CONFIG, cwd)
+  const file = fileToRead(flags.config ?? (env.MUXI_API_CONFIG || dotEnv.MUXI_API_CONFIG || undefined), cwd)
   const values = file === undefined ? {} : readFile(file)
   const sources: Record<string, Source> = Object.fromEntries(settings.map(({ path, group, name }) =>
     [path, groupOf(values, group)?.[name] === undefined ? 'default' : 'file']))
 
-  refuseUnknown({ ...dotEnv, ...env })
   const take = (setting: Setting, text: string | undefined, source: Source) => {
     if (text === undefined || (text === '' && source !== 'flag')) return
-    if (setting.schema.type === 'integer' && serviceAddress.test(text)) return
-    const group = groupOf(values, setting.group) ?? (values[setting.group] = {})
+    if (source === 'environment' && setting.schema.type === 'integer' && serviceAddress.test(text)) return
+    const group = values[setting.group] ??= {}
+    if (typeof group !== 'object') return
     group[setting.name] = fromText(setting, text)
     sources[setting.path] = source
   }
@@ -47,10 +57,11 @@ export function loadConfig ({ flags = {}, env = process.env, cwd = process.cwd()
     take(setting, flags[setting.flag], 'flag')
   }
 
-  if (!valid(values)) throw new ConfigError(valid.errors!.map((error) => explain(error, sources)).join('\n'))
-  values.core.uri = normalUri(values.core.uri)
-  checkPairs(values)
-  return { config: freeze(values), sources, file }
+  const faults = [...unknownIn({ ...dotEnv, ...env }), ...faultsIn(values, sources)]
+  if (faults.length > 0) throw new ConfigError(faults.join('\n'))
+  const config = values as unknown as Config // faultsIn found none
+  config.core.uri = normalUri(config.core.uri)
+  return { config: freeze(config), sources, file }
 }
 
 /** The value as it may be shown. */
@@ -61,10 +72,12 @@ export function shown ({ schema }: Pick<Setting, 'schema'>, value: unknown): str
 
 /** `localhost:3000` to `http://localhost:3000`; a path prefix stays, a slash at its end does not. */
 export function normalUri (uri: string): string {
-  const full = /^https?:\/\//.test(uri) ? uri : `http://${uri}`
-  if (!URL.canParse(full) || new URL(full).port === '0') throw new ConfigError(`core.uri (MUXI_CORE_URI) is "${uri}": must look like "localhost:3000"`)
-  const { protocol, host, pathname } = new URL(full)
+  const { protocol, host, pathname } = new URL(withScheme(uri))
   return `${protocol}//${host}${pathname.replace(/\/+$/, '')}`
+}
+
+function withScheme (uri: string): string {
+  return /^https?:\/\//.test(uri) ? uri : `http://${uri}`
 }
 
 function fileToRead (named: string | undefined, cwd: string): string | undefined {
@@ -83,7 +96,8 @@ function readFile (path: string): Record<string, Record<string, unknown> | undef
     throw new ConfigError(`${path} cannot be read: ${(cause as Error).message.split('\n')[0]}`, { cause })
   }
   if (typeof value !== 'object' || Array.isArray(value)) throw new ConfigError(`${path} must hold the groups core, api, dev`)
-  return value as Record<string, Record<string, unknown>>
+  // A group with nothing under it, as where all its lines are comments.
+  return Object.fromEntries(Object.entries(value as object).map(([group, members]) => [group, members ?? {}]))
 }
 
 function groupOf (values: Record<string, unknown>, group: string): Record<string, unknown> | undefined {
@@ -91,10 +105,14 @@ function groupOf (values: Record<string, unknown>, group: string): Record<string
   return typeof value === 'object' && value !== null ? value as Record<string, unknown> : undefined
 }
 
-function refuseUnknown (env: Record<string, string | undefined>): void {
+function unknownIn (env: Record<string, string | undefined>): string[] {
   const known = new Set(['MUXI_API_CONFIG', ...settings.map((setting) => setting.env)])
-  const unknown = Object.keys(env).filter((name) => ours.test(name) && !known.has(name) && !serviceLink.test(name))
-  if (unknown.length > 0) throw new ConfigError(unknown.map((name) => `${name} is no setting; \`muxi-api config\` lists them all`).join('\n'))
+  const isLink = (name: string) => serviceLink.test(name) || (name.endsWith('_PORT') && serviceAddress.test(env[name] ?? ''))
+  return Object.keys(env).filter((name) => ours.test(name) && !known.has(name) && !isLink(name)).map(notKnown)
+}
+
+function notKnown (name: string): string {
+  return `${name} is no setting; \`muxi-api config\` lists them all`
 }
 
 function fromText ({ schema }: Setting, text: string): unknown {
@@ -104,36 +122,48 @@ function fromText ({ schema }: Setting, text: string): unknown {
   return text
 }
 
-function explain ({ instancePath, keyword, params, message, data }: ErrorObject, sources: Record<string, Source>): string {
-  const [group = '', name, item] = instancePath.slice(1).split('/')
-  if (keyword === 'additionalProperties') {
-    return `${[group, params.additionalProperty].filter(Boolean).join('.')} is no setting; \`muxi-api config\` lists them all`
+/** One line for each value that cannot be used; fills the defaults in. */
+function faultsIn (values: Record<string, Record<string, unknown> | undefined>, sources: Record<string, Source>): string[] {
+  const errors = valid(values) ? [] : valid.errors!
+  const faults = new Set(errors.map((error) => explain(error, sources)))
+  for (const setting of settings.filter(({ path }) => path in beyondPattern)) {
+    for (const text of [groupOf(values, setting.group)?.[setting.name]].flat()) {
+      if (typeof text === 'string' && !beyondPattern[setting.path]!(text)) faults.add(line(setting, sources, text, allowed(setting, 'pattern')))
+    }
   }
-  const setting = settings.find(({ path }) => path === `${group}.${name}`)
-  if (setting === undefined) return `${group} ${message}`
-  const value = setting.schema.secret === true ? '"********"' : JSON.stringify(data)
-  const place = sources[setting.path] === 'file' ? setting.path : `${setting.path} (${setting.env})`
-  return `${place} is ${value}: ${item === undefined ? '' : 'each item '}${allowed(setting, keyword, params, message)}`
+  for (const group of ['api', 'core']) {
+    const { tls_cert: cert, tls_key: key, tls_ca: ca } = groupOf(values, group) ?? {}
+    if ((cert === undefined) !== (key === undefined)) faults.add(`${group}.tls_cert and ${group}.tls_key go together: one of them is unset`)
+    for (const [name, path] of Object.entries({ tls_ca: ca, tls_cert: cert, tls_key: key })) {
+      if (typeof path === 'string' && !existsSync(path)) faults.add(`${group}.${name}: there is no file ${path}`)
+    }
+  }
+  return [...faults]
 }
 
-function allowed ({ schema }: Setting, keyword: string, params: Record<string, unknown>, message = ''): string {
+function explain ({ instancePath, keyword, params, message, data }: ErrorObject, sources: Record<string, Source>): string {
+  const [group = '', name] = instancePath.slice(1).split('/')
+  if (keyword === 'additionalProperties') return notKnown([group, params.additionalProperty].filter(Boolean).join('.'))
+  const setting = settings.find(({ path }) => path === `${group}.${name}`)
+  return setting === undefined ? `${group} ${message}` : line(setting, sources, data, allowed(setting, keyword, params, message))
+}
+
+function line ({ path, env, flag, schema }: Setting, sources: Record<string, Source>, value: unknown, allowed: string): string {
+  const name = { file: '', default: '', '.env': ` (${env})`, environment: ` (${env})`, flag: ` (--${flag})` }[sources[path] ?? 'default']
+  // Somebody may have written a password into an address.
+  const text = schema.secret === true ? '"********"' : JSON.stringify(value).replace(/\/\/[^/@]*@/, '//********@')
+  return `${path}${name} is ${text}: ${schema.type === 'array' && !Array.isArray(value) ? 'each item ' : ''}${allowed}`
+}
+
+function allowed ({ schema }: Setting, keyword: string, params: Record<string, unknown> = {}, message = ''): string {
   if (keyword === 'enum') return `must be one of ${(params.allowedValues as string[]).join(', ')}`
-  if (keyword === 'pattern') return `must look like ${JSON.stringify(schema.examples?.[0] ?? schema.default ?? 'printable ASCII without blanks')}`
+  if (keyword === 'pattern') return `must look like ${JSON.stringify([schema.examples?.[0] ?? schema.default ?? 'printable ASCII without blanks'].flat()[0])}`
   if (schema.type === 'integer') return `must be a whole number from ${schema.minimum} to ${schema.maximum}`
   if (schema.type === 'boolean') return 'must be true or false'
   return message
 }
 
-function checkPairs ({ api, core }: Config): void {
-  for (const [group, { tls_cert: cert, tls_key: key }] of Object.entries({ api, core })) {
-    if ((cert === undefined) !== (key === undefined)) throw new ConfigError(`${group}.tls_cert and ${group}.tls_key go together: one of them is unset`)
-    for (const path of [cert, key]) {
-      if (path !== undefined && !existsSync(path)) throw new ConfigError(`${group}.tls_cert, ${group}.tls_key: there is no file ${path}`)
-    }
-  }
-}
-
 function freeze (config: Config): Readonly<Config> {
-  for (const group of Object.values(config)) Object.freeze(group)
+  for (const group of Object.values(config)) for (const value of [group, ...Object.values(group)]) Object.freeze(value)
   return Object.freeze(config)
 }

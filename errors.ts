@@ -27,6 +27,11 @@ export function bodyOf ({ code, message, details }: ApiError, requestId: string)
   return { error: { code, message, ...(details !== undefined && { details }), request_id: requestId } }
 }
 
+/** A fault of the input that its contract cannot express. */
+export function invalid (field: string, message: string): ApiError {
+  return new ApiError('bad_request', `${field} ${message}`, { details: { field, errors: [{ field, message }] } })
+}
+
 /** What frameworks put on their errors. */
 interface Foreign {
   code?: string

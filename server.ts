@@ -1,3 +1,5 @@
+import type { ServerResponse } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { buildApp } from './app.ts'
 import type { Config } from './config.ts'
@@ -11,6 +13,7 @@ export async function start (config: Readonly<Config>): Promise<Running> {
   const { host, port, request_timeout_ms: requestTimeout } = config.api
   // With HTTP/2 Fastify passes none of these on.
   Object.assign(app.server, { requestTimeout, headersTimeout: Math.min(10_000, requestTimeout), keepAliveTimeout: 65_000 })
+  const idle = idleOf(app)
   await app.listen({ host, port, listenTextResolver: (address) => `listening on ${address}` })
 
   const checked = app.core.check()
@@ -20,14 +23,28 @@ export async function start (config: Readonly<Config>): Promise<Running> {
     throw new Error(`the MUXI Core at ${config.core.uri} does not pass the check: ${reason}`)
   }
   checked.catch(() => {})
-  return { app, url: urlOf(app), stop: async () => { await stop(app) } }
+  return { app, url: urlOf(app), stop: async () => { await stop(app, idle) } }
 }
 
 /** Not ready first, then no new connections, then the running requests, then the rest. */
-async function stop (app: FastifyInstance): Promise<void> {
+async function stop (app: FastifyInstance, idle: () => Promise<void>): Promise<void> {
   app.health.draining = true
   app.log.info('stopping')
+  app.server.close()
+  await Promise.race([idle(), sleep(app.config.api.drain_timeout_ms, undefined, { ref: false })])
   await app.close()
+}
+
+/** Watches the requests; what it gives back resolves when none runs. A preClose hook would do, were it not for the 10 s that Fastify gives it. */
+function idleOf ({ server }: FastifyInstance): () => Promise<void> {
+  const running = new Set<ServerResponse>()
+  server.on('request', (request, response: ServerResponse) => {
+    running.add(response)
+    response.once('close', () => running.delete(response))
+  })
+  return async () => {
+    for (const response of running) if (!response.closed) await new Promise((resolve) => response.once('close', resolve))
+  }
 }
 
 function urlOf ({ server, config: { api } }: FastifyInstance): string {

@@ -33,7 +33,7 @@ async function main ([first = 'start', ...rest]: string[]): Promise<void> {
     return
   }
   const [name, args] = first.startsWith('-') ? ['start', [first, ...rest]] : [first, rest]
-  const load = commands[name]
+  const load = Object.hasOwn(commands, name) ? commands[name] : undefined
   if (load === undefined) throw new UsageError(`there is no command "${name}"`)
   const command = await load()
   if (args.includes('--help') || args.includes('-h')) {

@@ -33,9 +33,9 @@ export async function startOrExplain (config: Parameters<typeof start>[0]): Prom
   }
 }
 
-/** Shows the splash on a terminal (elsewhere only where it shows keys), then waits for the signal to stop. */
+/** Shows the splash on a terminal (elsewhere only where it tells of keys or of the Core), then waits for the signal to stop. */
 export async function serve ({ app, url, stop }: Running, facts: Omit<Facts, 'version' | 'url'>): Promise<void> {
-  if (process.stderr.isTTY || facts.keys !== undefined) {
+  if (process.stderr.isTTY || facts.keys !== undefined || facts.coreNote !== undefined) {
     process.stderr.write(splash({ version: app.release, url: app.config.api.public_url ?? url, ...facts }, process.stderr.isTTY && !('NO_COLOR' in process.env)))
   }
   await new Promise<void>((resolve) => {

@@ -30,6 +30,8 @@ export interface CallOptions {
   traceparent?: string
   /** What is asked for, as `no <what>` names it. */
   what?: string
+  /** The version that a change was made from; the Core refuses the change when there is another by now. */
+  ifMatch?: string
 }
 
 /** Told of every exchange with the Core: `route` is the first segment of the path, `status` 0 when no answer came. */
@@ -46,6 +48,9 @@ interface Exchange { method: Dispatcher.HttpMethod, path: string, headers: Recor
 const takes: Record<string, 'client' | 'either'> = {
   chat: 'client', sessions: 'client', users: 'client', memories: 'either', memory: 'either', history: 'either', requests: 'either'
 }
+
+/** Extensions: the admin's, although other paths of that segment are the client's. */
+const adminPaths = /^\/users(?:\/[^/]+\/context)?(?:\?|$)/
 
 /** The MUXI Core over HTTP. Every failure is an ApiError; paths are below `/v1`. */
 export class CoreClient {
@@ -175,11 +180,13 @@ export class CoreClient {
   }
 
   /** The caller's own key where the Core takes that kind on the path, else the server's. */
-  #credentials (path: string, { caller, user, traceparent }: CallOptions): { headers: Record<string, string>, own: boolean } {
+  #credentials (path: string, { caller, user, traceparent, ifMatch }: CallOptions): { headers: Record<string, string>, own: boolean } {
     const headers: Record<string, string> = {}
-    if (user !== undefined) headers['x-muxi-user-id'] = user
+    // A header takes bytes: UTF-8, whatever the script of the name.
+    if (user !== undefined) headers['x-muxi-user-id'] = Buffer.from(user).toString('latin1')
     if (traceparent !== undefined) headers.traceparent = traceparent
-    const kind = takes[routeOf(path)] ?? 'admin'
+    if (ifMatch !== undefined) headers['if-match'] = `"${ifMatch}"`
+    const kind = adminPaths.test(path) ? 'admin' : takes[routeOf(path)] ?? 'admin'
     const asAdmin = kind === 'admin' || (kind === 'either' && caller.access === 'admin')
     const hasOwn = caller.key !== '' && (caller.access === 'admin') === asAdmin
     const key = hasOwn ? caller.key : asAdmin ? this.#settings.admin_key : this.#settings.client_key
@@ -209,7 +216,9 @@ export class CoreClient {
     const { max_answer: most, timeout_ms: timeout } = this.#settings
     return await new Promise<Answer>((resolve, reject) => {
       let control: Dispatcher.DispatchController | undefined
+      let stopped: Error | undefined
       const stop = (reason: Error) => {
+        stopped = reason
         settled()
         reject(reason)
         control?.abort(reason)
@@ -230,7 +239,11 @@ export class CoreClient {
       const chunks: Buffer[] = []
       let size = 0
       this.#calls.dispatch({ method, path: this.#prefix + path, headers, body, headersTimeout: 0, bodyTimeout: 0 }, {
-        onRequestStart (controller) { control = controller },
+        onRequestStart (controller) {
+          control = controller
+          // Nobody waits any more: what stood in the queue is not sent.
+          if (stopped !== undefined) controller.abort(stopped)
+        },
         onResponseStart (controller, status, responseHeaders) {
           answer.status = status
           answer.headers = responseHeaders
@@ -255,9 +268,10 @@ export class CoreClient {
 
   /** What a failure means to the caller. The address stays in the cause, for the log. */
   #failure (error: unknown, signal: AbortSignal | undefined): unknown {
-    if (error instanceof ApiError || signal?.aborted) return error
+    if (error instanceof ApiError) return error
+    if (signal?.aborted === true) return new ApiError('request_timeout', 'the caller went away')
     if (/^UND_ERR_(?:HEADERS|BODY)_TIMEOUT$/.test(codeOf(error))) return new ApiError('core_timeout', 'the MUXI Core went silent', { cause: error })
-    if (codeOf(error).startsWith('HPE_')) return new ApiError('core_error', 'the MUXI Core gave an answer that cannot be used', { cause: error })
+    if ((error as Error).name === 'HTTPParserError') return new ApiError('core_error', 'the MUXI Core gave an answer that cannot be used', { cause: error })
     if (!isNetworkFailure(error)) return error
     const away = new ApiError('core_unavailable', 'the MUXI Core cannot be reached', { cause: error, retryAfter: 1 })
     this.#observer.onAway(away)

@@ -43,6 +43,11 @@ export class CoreConnection {
     return this.#routes?.has(capabilities[capability]) ?? true
   }
 
+  /** Throws the 501 that names what this Core lacks. */
+  require (capability: Capability): void {
+    if (!this.offers(capability)) throw new ApiError('not_implemented', `this MUXI Core does not offer ${capability}`, { details: { capability } })
+  }
+
   /** What the Core was found not to offer. */
   get missing (): Capability[] {
     // The keys of the table are the capabilities.
@@ -56,7 +61,8 @@ export class CoreConnection {
 
   /** The level of a key; asks what the Core offers first, when that is not known yet. */
   async accessOf (key: string): Promise<Verdict | undefined> {
-    if (this.#routes === undefined && !await this.check()) throw new ApiError('core_unavailable', 'the MUXI Core cannot be reached', { cause: this.reason, retryAfter: 1 })
+    // While the Core is known to be away its next check is on the clock: requests bring it no nearer.
+    if (this.#routes === undefined && (this.state === 'down' || !await this.check())) throw new ApiError('core_unavailable', 'the MUXI Core cannot be reached', { cause: this.reason, retryAfter: 1 })
     return await this.#client.accessOf(key, this.keysBy)
   }
 
@@ -64,6 +70,17 @@ export class CoreConnection {
   async check (): Promise<boolean> {
     this.#checking ??= this.#check().finally(() => { this.#checking = undefined })
     return await this.#checking
+  }
+
+  /** How long the Core takes for the smallest answer, in ms; undefined when there is none. */
+  async latency (): Promise<number | undefined> {
+    const started = performance.now()
+    try {
+      await this.#client.ping()
+      return performance.now() - started
+    } catch {
+      return undefined
+    }
   }
 
   close (): void {

@@ -3,7 +3,7 @@ import { ApiError } from '../errors.ts'
 /** An answer of the Core, read in full. */
 export interface Answer { status: number, headers: Record<string, string | string[] | undefined>, text: string }
 
-interface Envelope { success: boolean, data?: unknown, error?: { code?: unknown, data?: { validation_errors?: unknown } } | null }
+interface Envelope { success: boolean, data?: unknown, error?: { code?: unknown, data?: { validation_errors?: unknown, fields?: unknown } } | null }
 
 /** What an answer means: its data, or the ApiError it stands for. `what` names the thing asked for; `own` says that our key was used. */
 export function dataOf<T> (answer: Answer, { what, own }: { what: string | undefined, own: boolean }): T {
@@ -48,11 +48,12 @@ function failureOf ({ status, headers }: Answer, envelope: Envelope | undefined,
     case 404: return new ApiError('not_found', what === undefined ? 'the MUXI Core does not have it' : `no ${what}`, { details })
     case 405:
     case 501: return new ApiError('not_implemented', 'this MUXI Core cannot do that', { details })
-    case 409: return new ApiError('conflict', what === undefined ? 'taken already' : `${what} exists already`, { details })
+    case 409: return conflict(envelope, what, details)
+    case 412: return new ApiError('precondition_failed', `${what ?? 'it'} was changed in the meantime: read it again`, { details })
     case 429:
     case 503: return new ApiError('core_unavailable', 'the MUXI Core is overloaded', { details, retryAfter: secondsIn(headers['retry-after']) })
     case 504: return new ApiError('core_timeout', 'the MUXI Core ran out of time', { details })
-    default: return new ApiError('core_error', 'the MUXI Core failed', { details, cause: `status ${status}` })
+    default: return new ApiError('core_error', code === 'UPSTREAM_ERROR' && what !== undefined ? `the MUXI Core could not reach ${what}` : 'the MUXI Core failed', { details, cause: `status ${status}` })
   }
 }
 
@@ -62,6 +63,12 @@ function fieldErrors (envelope: Envelope | undefined): { errors?: { field: strin
   const errors = list.flatMap((item: { field?: unknown, msg?: unknown }) =>
     typeof item?.field === 'string' && typeof item.msg === 'string' ? [{ field: item.field, message: item.msg }] : [])
   return errors.length > 0 ? { errors } : {}
+}
+
+function conflict (envelope: Envelope | undefined, what: string | undefined, details: object | undefined): ApiError {
+  const fields = envelope?.error?.data?.fields
+  if (!Array.isArray(fields)) return new ApiError('conflict', what === undefined ? 'taken already' : `${what} exists already`, { details: { ...details } })
+  return new ApiError('conflict', `there already: ${fields.join(', ')}`, { details: { ...details, fields } })
 }
 
 function secondsIn (value: string | string[] | undefined): number {

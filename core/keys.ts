@@ -25,10 +25,11 @@ export async function introspect (send: Send, adminKey: string, key: string): Pr
   if (answer.status !== 200) throw refused(answer)
   const { active, scope, sub, exp } = (parseAnswer(answer.text) ?? {}) as Record<string, unknown>
   if (active === false) return undefined
-  if (active !== true || typeof scope !== 'string') throw refused(answer)
-  const scopes = scope.split(' ')
+  const scopes = typeof scope === 'string' ? scope.split(' ') : []
   const access = scopes.includes('admin') ? 'admin' : scopes.includes('user') ? 'user' : undefined
-  if (access === undefined || (typeof exp === 'number' && exp * 1_000 <= Date.now())) return undefined
+  // A level that is not known, or a bound user that cannot be read: to guess could open too much.
+  if (active !== true || access === undefined || (isPresent(sub) && typeof sub !== 'string') || (isPresent(exp) && typeof exp !== 'number')) throw refused(answer)
+  if (typeof exp === 'number' && exp * 1_000 <= Date.now()) return undefined
   return { access, ...(typeof sub === 'string' && sub !== '' && { sub }), ...(typeof exp === 'number' && { exp }) }
 }
 
@@ -48,6 +49,10 @@ export async function probe (send: Send, key: string): Promise<Verdict | undefin
     if (answer.status !== 401 && answer.status !== 403) throw refused(answer)
   }
   return undefined
+}
+
+function isPresent (value: unknown): boolean {
+  return value !== undefined && value !== null
 }
 
 function refused ({ status }: Answer): ApiError {

@@ -11,7 +11,7 @@ export const codeOf = (error: unknown): string => {
 }
 
 /** Whether the failure is one of the network, not of what was asked. */
-export const isNetworkFailure = (error: unknown): boolean => unsent.has(codeOf(error)) || broken.has(codeOf(error)) || /^(?:ERR_TLS|ERR_SSL|CERT_|UNABLE_TO|SELF_SIGNED|DEPTH_ZERO|UND_ERR)/.test(codeOf(error))
+export const isNetworkFailure = (error: unknown): boolean => unsent.has(codeOf(error)) || broken.has(codeOf(error)) || /^(?:ERR_TLS|ERR_SSL|CERT_|UNABLE_TO|SELF_SIGNED|DEPTH_ZERO|UND_ERR(?!_INVALID|_NOT_SUPPORTED))/.test(codeOf(error))
 
 /** Runs `attempt`, and again while that is safe: a read after any broken connection, a write only when nothing of it was sent. */
 export async function withRetries<T> (attempt: () => Promise<T>, { retries, read, signal }: { retries: number, read: boolean, signal: AbortSignal | undefined }): Promise<T> {

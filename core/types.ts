@@ -6,6 +6,8 @@ export interface CoreAgent {
   description?: string
   system_message?: string
   source?: string
+  version?: number | string
+  knowledge?: CoreKnowledge[] | { sources?: CoreKnowledge[] }
   model?: { provider?: string, model?: string, temperature?: number, top_p?: number } | string
   memory?: { buffer?: number, long_term?: boolean }
   created_at?: number | string
@@ -14,6 +16,57 @@ export interface CoreAgent {
   mcp_servers?: unknown[]
   knowledge_sources?: unknown[]
 }
+
+export interface CoreSession { session_id: string, last_activity?: number | string }
+
+export interface CoreMessage {
+  text?: string
+  metadata?: {
+    role?: string
+    timestamp?: number | string
+    request_id?: string
+    /** Who answered, where the Core says it; `agent_id` is always the overlord. */
+    answered_by?: string
+  }
+}
+
+export interface CoreUser { user_id: string, created_at?: number | string, last_seen_at?: number | string, message_count?: number, has_context?: boolean }
+
+/** A server as an agent has it (the extension) or as the formation declares it (`id`, `endpoint`, `args`). */
+export interface CoreMcpServer {
+  id?: string
+  name?: string
+  type?: string
+  url?: string
+  endpoint?: string
+  command?: string
+  args?: unknown[]
+  connected?: boolean
+  stats?: Record<string, number | string>
+  available_tools?: { name: string, description?: string, parameters?: object }[]
+}
+
+/** A source of the extension, or one of an agent's configuration (`path` instead of an id). */
+export interface CoreKnowledge { id?: string, name?: string, path?: string, description?: string, document_count?: number, created_at?: number | string }
+
+export interface CorePassage { content: string, similarity: number, knowledge_id?: string, document_id?: string }
+
+export interface CoreStatus {
+  agents?: { count?: number, active?: number }
+  stats?: { memory?: { memory_usage_mb?: number } }
+  database_status?: string
+}
+
+/** A Core bound to one caller: what the parts of this folder need to call it. */
+export interface CoreCalls {
+  get: <T>(path: string, options?: CallDetails) => Promise<T>
+  post: <T>(path: string, body: unknown, options?: CallDetails) => Promise<T>
+  patch: <T>(path: string, body: unknown, options?: CallDetails) => Promise<T>
+  delete: <T>(path: string, options?: CallDetails) => Promise<T>
+}
+
+/** What may be said of one call: see CallOptions. */
+export interface CallDetails { user?: string, what?: string, ifMatch?: string }
 
 /** One step of a chat on its way, as the Core's stream tells it. */
 export interface CoreToken {

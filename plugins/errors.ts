@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import fp from 'fastify-plugin'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import { ApiError, bodyOf, failureOf } from '../errors.ts'
-import { ErrorBody, statusOf, type ErrorCode } from '../schemas/errors.ts'
+import { ErrorBody, Problem, statusOf, type ErrorCode } from '../schemas/errors.ts'
 
 const meanings: Partial<Record<ErrorCode, string>> = {
   bad_request: 'The input is not valid; `details.errors` names each field',
@@ -20,6 +20,7 @@ const meanings: Partial<Record<ErrorCode, string>> = {
   not_implemented: 'This MUXI Core cannot do that; `details.capability` names what it lacks',
   core_error: 'The MUXI Core gave an answer that cannot be used',
   core_unavailable: 'The MUXI Core cannot be reached; `Retry-After` says when to come back',
+  state_unavailable: 'What the instances share (Redis) cannot be reached; come back after `Retry-After`',
   core_timeout: 'The MUXI Core did not answer in time'
 }
 
@@ -76,7 +77,29 @@ declare module 'fastify' {
 async function send (reply: FastifyReply, failure: ApiError, request: FastifyRequest): Promise<unknown> {
   if (failure.retryAfter !== undefined) reply.header('retry-after', failure.retryAfter)
   if (failure.code === 'unauthorized') reply.header('www-authenticate', 'Bearer realm="muxi"')
-  return await reply.code(failure.statusCode).type('application/json; charset=utf-8').send(bodyOf(failure, request.id))
+  reply.code(failure.statusCode)
+  if (wantsProblem(request.headers.accept)) return await reply.type('application/problem+json').send(problemOf(failure, request.id))
+  return await reply.type('application/json; charset=utf-8').send(bodyOf(failure, request.id))
+}
+
+/** Only where it is named: every other caller gets the contract's own form. */
+function wantsProblem (accept = ''): boolean {
+  return /(?:^|,)\s*application\/problem\+json\s*(?:;(?!\s*q=0(?:\.0*)?\s*(?:,|$))|,|$)/i.test(accept)
+}
+
+function problemOf ({ code, statusCode: status, message: detail, details }: ApiError, requestId: string): Problem {
+  const { errors, ...rest } = details ?? {}
+  return {
+    type: `urn:muxi:error:${code}`,
+    title: STATUS_CODES[status] ?? 'Error',
+    status,
+    detail,
+    instance: `urn:muxi:request:${requestId}`,
+    code,
+    request_id: requestId,
+    ...(errors !== undefined && { errors: errors as Problem['errors'] }),
+    ...(Object.keys(rest).length > 0 && { details: rest })
+  }
 }
 
 function causeOf ({ cause }: ApiError): unknown {
@@ -87,6 +110,8 @@ function pathOf (url: string): RegExp {
   const pattern = url.split('/').map((part) => part === '*' ? '.*' : part.startsWith(':') ? '[^/]+' : part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('/')
   return new RegExp(`^${pattern}$`)
 }
+
+const forms = { 'application/json': { schema: ErrorBody }, 'application/problem+json': { schema: Problem } }
 
 /** Contracts name only success: what can fail follows from what they are. */
 function addFailures (route: RouteOptions): void {
@@ -101,6 +126,6 @@ function addFailures (route: RouteOptions): void {
   if (config.capability !== undefined) possible.push('not_implemented')
   if (Object.keys(response['200']?.content ?? {}).includes('text/event-stream')) possible.push('not_acceptable')
   // A copy: contracts are shared values.
-  const failures = Object.fromEntries(possible.map((code) => [statusOf[code], { ...ErrorBody, description: meanings[code] }]))
+  const failures = Object.fromEntries(possible.map((code) => [statusOf[code], { description: meanings[code], content: forms }]))
   route.schema = { ...schema, response: { ...failures, ...response } }
 }

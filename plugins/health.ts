@@ -4,9 +4,10 @@ import fp from 'fastify-plugin'
 type Check = () => string | undefined
 
 export interface Health {
-  add: (name: string, check: Check) => void
-  /** `up` or the reason, by name. */
-  report: () => { ready: boolean, checks: Record<string, string> }
+  /** An optional part may be away: the server is degraded then, but ready. */
+  add: (name: string, check: Check, options?: { optional: boolean }) => void
+  /** The whole, and `up` or the reason by name. */
+  report: () => { status: 'ready' | 'degraded' | 'not_ready' | 'draining', checks: Record<string, string> }
   draining: boolean
 }
 
@@ -14,15 +15,17 @@ declare module 'fastify' {
   interface FastifyInstance { health: Health }
 }
 
-/** Named checks; the server is ready when all of them pass and it does not drain. */
+/** Named checks; the server is ready when all that are needed pass and it does not drain. */
 export default fp(async (app) => {
-  const checks = new Map<string, Check>()
+  const checks = new Map<string, { check: Check, optional: boolean }>()
   const health: Health = {
     draining: false,
-    add: (name, check) => { checks.set(name, check) },
+    add: (name, check, { optional } = { optional: false }) => { checks.set(name, { check, optional }) },
     report: () => {
-      const results = [...checks].map(([name, check]) => [name, check() ?? 'up'] as const)
-      return { ready: !health.draining && results.every(([, result]) => result === 'up'), checks: Object.fromEntries(results) }
+      const results = [...checks].map(([name, { check, optional }]) => ({ name, optional, result: check() ?? 'up' }))
+      const failed = results.filter(({ result }) => result !== 'up')
+      const status = health.draining ? 'draining' : failed.length === 0 ? 'ready' : failed.every(({ optional }) => optional) ? 'degraded' : 'not_ready'
+      return { status, checks: Object.fromEntries(results.map(({ name, result }) => [name, result])) }
     }
   }
   app.decorate('health', health)

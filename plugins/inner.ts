@@ -11,7 +11,7 @@ declare module 'fastify' {
   }
 }
 
-const passed = ['authorization', 'x-api-key', 'x-muxi-user-id', 'x-user-id', 'user-agent'] as const
+const passed = ['authorization', 'x-api-key', 'x-muxi-user-id', 'x-user-id', 'user-agent', 'idempotency-key', 'x-muxi-idempotency-key'] as const
 
 /** Lets one request call another operation by the same way as any caller: validation, level and log hold because they are the same ones. */
 export default fp(async (app) => {

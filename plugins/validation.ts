@@ -1,3 +1,4 @@
+import { SerializerSelector } from '@fastify/fast-json-stringify-compiler'
 import fp from 'fastify-plugin'
 import { Ajv, type ValidateFunction } from 'ajv'
 import type { FastifySchemaValidationError } from 'fastify'
@@ -19,6 +20,18 @@ export default fp(async (app) => {
   app.addHook('onRoute', (route) => {
     if (route.schema === undefined || route.schema.hide === true || route.schema.querystring !== undefined) return
     route.schema = { ...route.schema, querystring: { type: 'object', properties: {}, additionalProperties: false } }
+  })
+
+  // Most schemas of answers are the error body, over and over: each is compiled once.
+  const compile = SerializerSelector()({}, {})
+  const compiled = new WeakMap<object, ReturnType<typeof compile>>()
+  app.setSerializerCompiler((route) => {
+    const schema = route.schema as object
+    const known = compiled.get(schema)
+    if (known !== undefined) return known
+    const serialize = compile(route as Parameters<typeof compile>[0])
+    compiled.set(schema, serialize)
+    return serialize
   })
 
   app.setValidatorCompiler<Properties>(({ schema, httpPart }) => {

@@ -5,9 +5,8 @@ const health: FastifyPluginAsyncTypebox = async (app) => {
   app.get('/health', { schema: healthGet, config: { access: 'public' } }, async () => ({ status: 'ok' as const }))
 
   app.get('/health/ready', { schema: healthReadyGet, config: { access: 'public' } }, async (request, reply) => {
-    const { ready, checks } = app.health.report()
-    const status = app.health.draining ? 'draining' : ready ? 'ready' : 'not_ready'
-    return await reply.code(ready ? 200 : 503).send({ status, version: app.release, checks })
+    const { status, checks } = app.health.report()
+    return await reply.code(status === 'ready' || status === 'degraded' ? 200 : 503).send({ status, version: app.release, checks })
   })
 
   app.get('/metrics', { schema: metricsGet, config: { access: 'admin' } }, async (request, reply) => {

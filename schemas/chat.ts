@@ -77,7 +77,7 @@ export const chatEvents = {
     output: Type.Optional(Type.Unknown()),
     error: Type.Optional(Type.Object({ code: Type.String(), message: Type.String() }))
   }, { description: 'the tool answered or failed', additionalProperties: false }),
-  message_end: Type.Object({ id: Type.String(), agent_id: Type.Optional(Type.String()) }, { description: 'last, when all went well', additionalProperties: false }),
+  message_end: Type.Object({ id: Type.String(), agent_id: Type.Optional(Type.String()), session_id: Type.Optional(Type.String()) }, { description: 'last, when all went well', additionalProperties: false }),
   error: Type.Object({ error: Type.Unknown() }, { description: 'last, when it did not; the body of any failure', additionalProperties: false })
 }
 

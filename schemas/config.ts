@@ -55,6 +55,9 @@ export const Config = Type.Object({
     key_cache_ms: number(60_000, 0, 3_600_000, 'How long the Core\'s yes to a key is believed'),
     key_cache_negative_ms: number(5_000, 0, 600_000, 'How long the Core\'s no to a key is believed'),
     key_cache_size: number(10_000, 1, 10_000_000, 'Keys remembered at most; as many refused ones'),
+    redis_url: text(undefined, { pattern: '^rediss?://\\S+$', secret: true, description: 'Redis that instances share their state through; unset: this instance is alone', examples: ['redis://user:password@redis.internal:6379/0'] }),
+    redis_prefix: Type.String({ default: 'muxi:', pattern: '^[\\x21-\\x7a]{1,64}$', description: 'What every key in Redis begins with' }),
+    secret: text(undefined, { ...key, minLength: 32, description: 'From which every key for digests and ciphers is derived; the same on all instances, required with Redis; random at each start when unset' }),
     mcp: flag(true, 'Serve the Model Context Protocol at /mcp'),
     docs: flag(true, 'Serve the explorer at /docs')
   }, { additionalProperties: false, default: {} }),

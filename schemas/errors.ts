@@ -22,6 +22,7 @@ export const statusOf = {
   not_implemented: 501,
   core_error: 502,
   core_unavailable: 503,
+  state_unavailable: 503,
   core_timeout: 504
 } as const
 
@@ -36,3 +37,16 @@ export const ErrorBody = Type.Object({
   })
 }, { title: 'Error', description: 'The one body of every failure, on every protocol' })
 export type ErrorBody = Static<typeof ErrorBody>
+
+export const Problem = Type.Object({
+  type: Type.String({ description: 'A name for this kind of failure', examples: ['urn:muxi:error:not_found'] }),
+  title: Type.String({ description: 'The HTTP status in words', examples: ['Not Found'] }),
+  status: Type.Integer(),
+  detail: Type.String({ description: 'As `message` of the other form', examples: ['no agent ada'] }),
+  instance: Type.String({ description: 'This failure', examples: ['urn:muxi:request:req_8Zk2mT0qPx4Lw7Ra'] }),
+  code: Type.Unsafe<ErrorCode>({ type: 'string', enum: Object.keys(statusOf) }),
+  request_id: Type.String(),
+  errors: Type.Optional(Type.Array(Type.Object({ field: Type.String(), message: Type.String() }))),
+  details: Type.Optional(Type.Record(Type.String(), Type.Unknown()))
+}, { title: 'Problem', description: 'The same facts as RFC 9457 spells them, for callers who accept application/problem+json' })
+export type Problem = Static<typeof Problem>

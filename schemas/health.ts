@@ -1,10 +1,11 @@
 import { Type, type Static } from '@sinclair/typebox'
+import { oneOf } from './common.ts'
 import { type Contract, media } from './contract.ts'
 
 export const Health = Type.Object({ status: Type.Literal('ok') }, { title: 'Health' })
 
 export const Readiness = Type.Object({
-  status: Type.Unsafe<'ready' | 'not_ready' | 'draining'>({ type: 'string', enum: ['ready', 'not_ready', 'draining'] }),
+  status: oneOf(['ready', 'degraded', 'not_ready', 'draining'], { description: 'degraded: a part that can be done without is away' }),
   version: Type.String({ description: 'Of this server' }),
   checks: Type.Record(Type.String(), Type.String(), {
     description: 'Each part that must be there: `up`, or why it is not',

@@ -5,10 +5,12 @@ import { type Answer, CoreError } from './envelope.ts'
 import { readConfig } from './agent-file.ts'
 import { route, type Route } from './router.ts'
 import type { State } from './state.ts'
+import { requireVersion } from './versions.ts'
 
 /** Reading, creating, changing and deleting agents. */
-export function agentRoutes ({ agents, offers }: State): Route[] {
-  const answer = (agent: StoredAgent, type: string): Answer => ({ object: 'agent', type, data: agentView(agent, offers) })
+export function agentRoutes (state: State): Route[] {
+  const { agents, mcp, knowledge } = state
+  const answer = (agent: StoredAgent, type: string): Answer => ({ object: 'agent', type, data: agentView(agent, state) })
   const add = (agent: StoredAgent): Answer => {
     if (agents.has(agent.id)) throw new CoreError(409, 'RESOURCE_CONFLICT', `Agent '${agent.id}' already exists`)
     agents.set(agent.id, agent)
@@ -24,7 +26,7 @@ export function agentRoutes ({ agents, offers }: State): Route[] {
       handle: () => ({
         object: 'list',
         type: 'agent.list',
-        data: { agents: [...agents.values()].map((agent) => agentView(agent, offers)), count: agents.size }
+        data: { agents: [...agents.values()].map((agent) => agentView(agent, state)), count: agents.size }
       })
     }),
     route({
@@ -50,8 +52,9 @@ export function agentRoutes ({ agents, offers }: State): Route[] {
       extension: true,
       summary: 'Change an agent; model merges by key',
       body: AgentPatch,
-      handle: ({ params, body }) => {
+      handle: ({ params, body, headers }) => {
         const agent = agentOf(agents, params.id)
+        requireVersion(headers['if-match'], agent.version)
         changeAgent(agent, body)
         return answer(agent, 'agent.updated')
       }
@@ -62,10 +65,13 @@ export function agentRoutes ({ agents, offers }: State): Route[] {
       level: 'admin',
       extension: true,
       summary: 'Delete an agent',
-      handle: ({ params }) => {
-        const { id } = agentOf(agents, params.id)
+      handle: async ({ params, headers }) => {
+        const { id, version } = agentOf(agents, params.id)
+        requireVersion(headers['if-match'], version)
         agents.delete(id)
-        return { object: 'agent', type: 'agent.deleted', data: { id, deleted: true } }
+        knowledge.forget(id)
+        await mcp.forget(id)
+        return { object: 'agent', type: 'agent.deleted', data: { id, deleted: true, version } }
       }
     }),
     route({
@@ -78,8 +84,11 @@ export function agentRoutes ({ agents, offers }: State): Route[] {
       handle: async ({ body: { config_path: path, config } }) => {
         if ((path === undefined) === (config === undefined)) throw invalidMember('config', 'exactly one of config_path and config is required')
         const agent = createAgent(checked(AgentImport, path === undefined ? config : await readConfig(path)), 'api')
-        const created = add(agent)
-        return 'data' in created ? { ...created, data: { ...created.data, mcp_servers_connected: agent.mcp_servers.length } } : created
+        if (new Set(agent.mcp_servers.map(({ name }) => name)).size < agent.mcp_servers.length) throw invalidMember('mcp_servers', 'two servers have one name')
+        mcp.check(agent.mcp_servers)
+        add(agent)
+        const connected = await mcp.connectAll(agent)
+        return { status: 201, object: 'agent', type: 'agent.created', data: { ...agentView(agent, state), mcp_servers_connected: connected } }
       }
     })
   ]

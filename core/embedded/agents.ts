@@ -1,14 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { CoreError, newId, seconds } from './envelope.ts'
-
-export interface McpServer {
-  name: string
-  type: 'http' | 'command'
-  url?: string
-  command?: string
-  /** accepted, never returned */
-  credentials?: Record<string, unknown>
-}
+import { definitionOf, McpServerBody, type McpServer } from './mcp-definition.ts'
+import type { State } from './state.ts'
 
 export interface KnowledgeSource { id: string, description: string, document_count: number, created_at: number }
 
@@ -23,6 +16,8 @@ export interface StoredAgent {
   memory?: { buffer: number, long_term: boolean }
   created_at: number
   updated_at: number
+  /** counts the changes of what a PATCH can change */
+  version: number
   stats: { conversations: number, total_messages: number, active_users: number }
   mcp_servers: McpServer[]
   knowledge_sources: KnowledgeSource[]
@@ -36,13 +31,6 @@ const Model = Type.Object({
   api_key: Type.Optional(Type.String({ maxLength: 1000 }))
 })
 
-const McpServerBody = Type.Object({
-  name: Type.String({ minLength: 1, maxLength: 128 }),
-  url: Type.Optional(Type.String({ maxLength: 2000 })),
-  command: Type.Optional(Type.String({ maxLength: 2000 })),
-  credentials: Type.Optional(Type.Record(Type.String(), Type.Unknown()))
-})
-
 export const AgentBody = Type.Object({
   id: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$' })),
   name: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
@@ -54,7 +42,7 @@ export const AgentBody = Type.Object({
 
 export const AgentImport = Type.Object({
   ...AgentBody.properties,
-  mcp_servers: Type.Optional(Type.Array(McpServerBody, { maxItems: 100 }))
+  mcp_servers: Type.Optional(Type.Array(McpServerBody, { maxItems: 16 }))
 })
 
 export const AgentPatch = Type.Partial(Type.Object({
@@ -75,15 +63,16 @@ export function createAgent ({ mcp_servers: servers = [], ...body }: Static<type
     source,
     created_at: now,
     updated_at: now,
+    version: 1,
     stats: { conversations: 0, total_messages: 0, active_users: 0 },
-    mcp_servers: servers.map((server) => ({ ...server, type: server.command === undefined ? 'http' : 'command' })),
+    mcp_servers: servers.map(definitionOf),
     knowledge_sources: []
   }
 }
 
 /** Changes what the patch names; `model` and `memory` merge by key. */
 export function changeAgent (agent: StoredAgent, { model, memory, ...rest }: Static<typeof AgentPatch>): void {
-  Object.assign(agent, rest, { updated_at: seconds() })
+  Object.assign(agent, rest, { updated_at: seconds(), version: agent.version + 1 })
   Object.assign(agent.model, model)
   if (memory) agent.memory = { buffer: 10, long_term: false, ...agent.memory, ...memory }
 }
@@ -96,13 +85,14 @@ export function formationAgents (model: StoredAgent['model']): Map<string, Store
 }
 
 /** What leaves of an agent: no key of its model, no credentials of its MCP servers. */
-export function agentView (agent: StoredAgent, offers: 'all' | 'real'): object {
+export function agentView (agent: StoredAgent, { offers, mcp }: Pick<State, 'offers' | 'mcp'>): object {
   if (offers === 'real') {
     const { id, name, description, system_message: system, source } = agent
     return { id, name, description, system_message: system, source }
   }
   const { api_key: hidden, ...model } = agent.model
-  return { ...agent, model, mcp_servers: agent.mcp_servers.map(({ credentials, ...server }) => server) }
+  const servers = mcp.of(agent).map(({ definition: { credentials, ...server }, isConnected }) => ({ ...server, connected: isConnected }))
+  return { ...agent, model, mcp_servers: servers }
 }
 
 /** The agent with this id, or the Core's 404. */

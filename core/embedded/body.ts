@@ -5,6 +5,7 @@ import { CoreError } from './envelope.ts'
 import type { Route } from './router.ts'
 
 const mostBytes = 64 * 1024 * 1024
+const mostDepth = 200
 
 /** Reads the body of a request and gives what the route's schema lets through. */
 export async function readBody (req: IncomingMessage, { body: schema, form }: Route): Promise<unknown> {
@@ -45,10 +46,22 @@ async function textOf (req: IncomingMessage): Promise<string> {
 }
 
 function jsonOf (text: string): unknown {
+  let value: unknown
   try {
-    return JSON.parse(text)
+    value = JSON.parse(text)
   } catch {
     throw invalid([{ field: 'body', msg: 'JSON decode error', type: 'string', error: 'invalid_json' }])
+  }
+  checkDepth(value)
+  return value
+}
+
+/** What walks through a body calls itself for each level, so there is an end to them. */
+function checkDepth (value: unknown): void {
+  let level = [value]
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > mostDepth) throw invalidMember('body', `the body is more than ${mostDepth} levels deep`)
+    level = level.flatMap((inner) => typeof inner === 'object' && inner !== null ? Object.values(inner) : [])
   }
 }
 

@@ -1,6 +1,9 @@
+import { toolsOf } from './agent-tools.ts'
 import type { StoredAgent } from './agents.ts'
 import { newId } from './envelope.ts'
-import { type Model, ModelError } from './model.ts'
+import { factsIn } from './facts.ts'
+import type { Memory } from './memory.ts'
+import { type Model, ModelError, type Turn } from './model.ts'
 import { choose } from './overlord.ts'
 import type { ChatRequest } from './requests.ts'
 import type { State } from './state.ts'
@@ -43,7 +46,7 @@ async function * converse (state: State, { model, ask, request, signal }: Begun)
   const known = agentId === undefined ? undefined : state.agents.get(agentId)
   // naming an agent skips the routing; an unknown name is answered by whoever is chosen
   if (!known) yield { type: 'planning', content: 'Selecting the agent...', stage: 'agent_selection', message_preview: message.slice(0, 100), agent_requested: agentId ?? null }
-  const { agent, confidence } = known ? { agent: known, confidence: 1 } : choose([...state.agents.values()], message)
+  const { agent, confidence } = known ? { agent: known, confidence: 1 } : choose([...state.agents.values()], message, (agent) => skillsOf(state, agent))
   const routing = state.offers === 'all' ? { routing_confidence: confidence } : {}
   yield { type: 'progress', content: `Selected ${agent.name}`, stage: 'agent_selected', selected_agent: agent.id, ...routing }
 
@@ -53,7 +56,7 @@ async function * converse (state: State, { model, ask, request, signal }: Begun)
   let isBroken = false
   let status: 'success' | 'error' = 'success'
   try {
-    for await (const piece of model({ agent, message, files: ask.files, history, signal })) {
+    for await (const piece of model({ agent, message, files: ask.files, history, signal, ...abilitiesOf(state, agent, message) })) {
       state.requests.answers(request)
       if (piece.type === 'content') {
         text += piece.text
@@ -78,6 +81,8 @@ async function * converse (state: State, { model, ask, request, signal }: Begun)
 
   note(state, agent, ask, { role: 'assistant', text, request })
   state.requests.end(request, 'completed', text)
+  state.usage.add({ agent: agent.id, asked: message, answered: text })
+  if (status === 'success') learn(state, agent, { message, user: ask.user, request })
   yield {
     type: 'completed',
     content: text,
@@ -88,12 +93,32 @@ async function * converse (state: State, { model, ask, request, signal }: Begun)
   }
 }
 
+/** What the model may draw on beside the conversation; the real Core has none of it. */
+function abilitiesOf ({ mcp, knowledge, offers }: State, agent: StoredAgent, message: string): Pick<Turn, 'tools' | 'passages'> {
+  if (offers === 'real') return { tools: [], passages: [] }
+  return { tools: toolsOf(mcp.of(agent)), passages: knowledge.search(agent.id, message.slice(0, 2000), { limit: 3, threshold: 0.5 }) }
+}
+
+function skillsOf ({ mcp, offers }: State, agent: StoredAgent): string {
+  if (offers === 'real') return ''
+  const tools = mcp.of(agent).flatMap(({ tools }) => tools.map(({ name }) => name))
+  return [...tools, ...agent.knowledge_sources.map(({ id, description }) => `${id} ${description}`)].join(' ')
+}
+
+function learn ({ facts }: State, agent: StoredAgent, { message, user, request }: { message: string, user: string, request: ChatRequest }): void {
+  for (const content of factsIn(message.replace(/\[fake:[^\]]*\]/g, ''))) {
+    facts.add({ user_id: user, content, agent_id: agent.id, message_id: request.request_id, metadata: { source: 'chat' } })
+  }
+}
+
 /** Members of the stats that are counted once: who has spoken with an agent, and in which sessions. */
 const counted = new WeakMap<StoredAgent, { sessions: Set<string>, users: Set<string> }>()
 
-function note ({ memory }: State, agent: StoredAgent, { user, session }: Ask, said: { role: 'user' | 'assistant', text: string, request: ChatRequest }): void {
-  const seen = counted.get(agent) ?? { sessions: new Set(), users: new Set() }
+function note (state: State, agent: StoredAgent, { user, session }: Ask, said: { role: 'user' | 'assistant', text: string, request: ChatRequest }): void {
+  const { memory } = state
+  const seen = counted.get(agent) ?? countedIn(memory, agent)
   counted.set(agent, seen)
+  state.changed()
   const { role, text, request: { request_id: id } } = said
   agent.stats.total_messages++
   if (!seen.users.has(user)) agent.stats.active_users++
@@ -103,4 +128,10 @@ function note ({ memory }: State, agent: StoredAgent, { user, session }: Ask, sa
   if (!seen.sessions.has(conversation)) agent.stats.conversations++
   seen.sessions.add(conversation)
   memory.add({ role, text, user_id: user, session_id: session, request_id: id, agent_id: agent.id })
+}
+
+/** Whom an agent has spoken with before a restart, as far as the messages tell. */
+function countedIn (memory: Memory, { id, stats }: StoredAgent): { sessions: Set<string>, users: Set<string> } {
+  const said = stats.total_messages === 0 ? [] : memory.all.filter(({ agent_id: agent }) => agent === id)
+  return { sessions: new Set(said.map(({ user_id: user, session_id: session }) => `${user}\n${session}`)), users: new Set(said.map(({ user_id: user }) => user)) }
 }

@@ -1,42 +1,28 @@
-import { existsSync, readFileSync } from 'node:fs'
 import { agentRoutes } from './agent-routes.ts'
-import { formationAgents, type StoredAgent } from './agents.ts'
+import type { StoredAgent } from './agents.ts'
 import type { CoreCall } from './calls.ts'
 import { chatRoutes } from './chat-routes.ts'
+import { contextRoutes } from './context-routes.ts'
 import { controlRoutes } from './control-routes.ts'
-import { type Fault, Faults } from './faults.ts'
+import { agentMemoryRoutes, factRoutes } from './fact-routes.ts'
+import type { Fault } from './faults.ts'
 import { type KeyRecord, keyRoutes, newKey } from './keys.ts'
+import { knowledgeRoutes } from './knowledge-routes.ts'
 import { Listener } from './listener.ts'
-import type { Endpoint } from './llm.ts'
-import { Memory } from './memory.ts'
+import { mcpRoutes } from './mcp-routes.ts'
 import { memoryRoutes } from './memory-routes.ts'
-import { type ChatRequest, requestRoutes, Requests } from './requests.ts'
+import type { EmbeddedCoreOptions } from './options.ts'
+import { type ChatRequest, requestRoutes } from './requests.ts'
 import type { Route } from './router.ts'
+import { savedOf } from './saved.ts'
 import { createListener } from './server.ts'
-import type { State } from './state.ts'
+import { readState, StateFile } from './state-file.ts'
+import { createState, type State } from './state.ts'
 import { systemRoutes } from './system-routes.ts'
-import { userRoutes, Users } from './users.ts'
+import { usageRoutes } from './usage.ts'
+import { userRoutes } from './users.ts'
 
-export type { ChatRequest, CoreCall, Fault, KeyRecord, StoredAgent }
-
-export interface EmbeddedCoreOptions {
-  /** loopback only; default 127.0.0.1 */
-  host?: string
-  /** default 0: any free port */
-  port?: number
-  /** before every path, such as `/api/my-formation` */
-  prefix?: string
-  /** default: a new one */
-  userKey?: string
-  /** default: a new one */
-  adminKey?: string
-  /** an OpenAI-compatible endpoint; without one the built-in model answers */
-  llm?: Endpoint
-  /** milliseconds between two words of the built-in model; default 0 */
-  paceMs?: number
-  /** `real`: no more than the real Core has; default `all` */
-  offers?: 'all' | 'real'
-}
+export type { ChatRequest, CoreCall, EmbeddedCoreOptions, Fault, KeyRecord, StoredAgent }
 
 export interface EmbeddedCore {
   url: string
@@ -62,7 +48,8 @@ export interface EmbeddedCore {
 /** Starts a small Core of our own on loopback, for development and tests. */
 export async function startEmbeddedCore (options: EmbeddedCoreOptions = {}): Promise<EmbeddedCore> {
   const { host = '127.0.0.1', port = 0, userKey = newKey('user'), adminKey = newKey('admin') } = options
-  const state = createState(options)
+  const { stateFile } = options
+  const state = await createState(options, stateFile === undefined ? undefined : await readState(stateFile))
   state.keys.set(userKey, { scope: 'user' }).set(adminKey, { scope: 'admin' })
 
   let comeBack: NodeJS.Timeout | undefined
@@ -73,6 +60,15 @@ export async function startEmbeddedCore (options: EmbeddedCoreOptions = {}): Pro
   }
   const listener: Listener = new Listener(host, port, createListener(state, routesOf(state, downFor)))
   await listener.up()
+  const file = stateFile === undefined ? undefined : new StateFile(stateFile, () => savedOf(state))
+  try {
+    await file?.write()
+  } catch (err) {
+    await listener.down()
+    throw err
+  }
+  if (file) state.changed = () => file.changed()
+  for (const agent of state.agents.values()) state.mcp.connectAll(agent).catch(() => {})
 
   const { agents, keys, calls, requests, faults } = state
   return {
@@ -90,27 +86,9 @@ export async function startEmbeddedCore (options: EmbeddedCoreOptions = {}): Pro
     close: async () => {
       clearTimeout(comeBack)
       await listener.down()
+      await file?.close()
+      await state.mcp.close()
     }
-  }
-}
-
-function createState ({ prefix = '', llm, paceMs = 0, offers = 'all' }: EmbeddedCoreOptions): State {
-  const trimmed = prefix.replace(/^\/+|\/+$/g, '')
-  const path = trimmed && `/${trimmed}`
-  return {
-    agents: formationAgents(llm ? { provider: 'openai', model: llm.model ?? 'default' } : { provider: 'built-in', model: 'development' }),
-    keys: new Map(),
-    calls: [],
-    requests: new Requests(),
-    memory: new Memory(),
-    users: new Users(),
-    faults: new Faults(path),
-    offers,
-    prefix: path,
-    paceMs,
-    llm,
-    version: versionOf(),
-    started: Date.now()
   }
 }
 
@@ -119,17 +97,16 @@ function routesOf (state: State, downFor: (ms: number) => void): Route[] {
     ...systemRoutes(state, () => served),
     ...keyRoutes(state),
     ...agentRoutes(state),
+    ...knowledgeRoutes(state),
+    ...mcpRoutes(state),
+    ...agentMemoryRoutes(state),
     ...chatRoutes(state),
     ...memoryRoutes(state),
+    ...factRoutes(state),
     ...requestRoutes(state),
-    ...userRoutes(state)
+    ...userRoutes(state),
+    ...contextRoutes(state),
+    ...usageRoutes(state)
   ].filter(({ extension = false }) => state.offers === 'all' || !extension)
   return [...served, ...controlRoutes(state, downFor)]
-}
-
-/** The version of the package: its file is one folder further up when this one runs compiled. */
-function versionOf (): string {
-  const file = ['../../package.json', '../../../package.json'].map((path) => new URL(path, import.meta.url)).find((url) => existsSync(url))
-  const { version } = JSON.parse(readFileSync(file ?? '', 'utf8')) as { version: string } // npm refuses a package without one
-  return version
 }

@@ -1,6 +1,7 @@
 import { createParser } from 'eventsource-parser'
+import { type AgentTool, endOf } from './agent-tools.ts'
 import { type Model, ModelError, type Piece, type Turn } from './model.ts'
-import { calculatorTool, callCalculator, type ToolEnd, type ToolStart } from './tools.ts'
+import { calculatorTool, callCalculator, type ToolEnd } from './tools.ts'
 
 /** Any server that speaks OpenAI's chat completions. */
 export interface Endpoint { url: string, key?: string, model?: string }
@@ -23,7 +24,7 @@ const mostRounds = 5
 const idleMs = 60_000
 const remembered = 20
 
-/** A model that asks an OpenAI-compatible endpoint, with the calculator as its tool. */
+/** A model that asks an OpenAI-compatible endpoint, with the calculator and the tools of the agent. */
 export function createEndpointModel (endpoint: Endpoint): Model {
   return async function * (turn) {
     const messages = conversationOf(turn)
@@ -49,26 +50,31 @@ export function createEndpointModel (endpoint: Endpoint): Model {
         return
       }
       messages.push({ role: 'assistant', content: reply.text, tool_calls: calls })
-      yield * answered(calls, messages)
+      yield * answered(calls, messages, turn)
     }
     throw new ModelError(`the model called tools ${mostRounds} times running`)
   }
 }
 
-function * answered (calls: ToolCall[], messages: Message[]): Generator<Piece> {
+async function * answered (calls: ToolCall[], messages: Message[], { tools, signal }: Turn): AsyncGenerator<Piece> {
   for (const { id, function: { name, arguments: text } } of calls) {
-    const { start, end } = run(id, name, text)
-    yield { type: 'tool_call_start', tool_call: start }
+    const parameters = objectOf(text)
+    yield { type: 'tool_call_start', tool_call: { id, name, parameters } }
+    const tool = tools.find((tool) => tool.name === name)
+    const end = tool ? endOf(id, await tool.call(parameters, signal)) : ownTool(id, name, parameters)
     yield { type: 'tool_call_end', tool_call: end }
     messages.push({ role: 'tool', tool_call_id: id, content: JSON.stringify('error' in end ? { error: end.error } : end.output) })
   }
 }
 
-function run (id: string, name: string, text: string): { start: ToolStart, end: ToolEnd } {
-  const parameters = objectOf(text)
-  if (name === 'calculator' && typeof parameters.expression === 'string') return callCalculator({ id, expression: parameters.expression })
-  const message = name === 'calculator' ? 'the calculator needs an expression' : `there is no tool ${name}`
-  return { start: { id, name, parameters }, end: { id, error: { code: name === 'calculator' ? 'invalid_parameters' : 'unknown_tool', message } } }
+function ownTool (id: string, name: string, { expression }: Record<string, unknown>): ToolEnd {
+  if (name !== 'calculator') return { id, error: { code: 'unknown_tool', message: `there is no tool ${name}` } }
+  if (typeof expression === 'string') return callCalculator({ id, expression }).end
+  return { id, error: { code: 'invalid_parameters', message: 'the calculator needs an expression' } }
+}
+
+function functionOf ({ name, description, parameters }: AgentTool): object {
+  return { type: 'function', function: { name, description, parameters } }
 }
 
 /** One completion: yields the text as it comes, and gathers it with the tool calls in the reply. */
@@ -97,12 +103,12 @@ async function * complete (endpoint: Endpoint, turn: Turn, messages: Message[], 
   }
 }
 
-async function ask ({ url, key, model }: Endpoint, { agent, signal }: Turn, messages: Message[], idle: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
+async function ask ({ url, key, model }: Endpoint, { agent, tools, signal }: Turn, messages: Message[], idle: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
   const { temperature, top_p: topP } = agent.model
   const { ok, status, body } = await fetch(completionsUrl(url), {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...(key && { authorization: `Bearer ${key}` }) },
-    body: JSON.stringify({ model: model ?? agent.model.model, messages, stream: true, temperature, top_p: topP, tools: [calculatorTool] }),
+    body: JSON.stringify({ model: model ?? agent.model.model, messages, stream: true, temperature, top_p: topP, tools: [calculatorTool, ...tools.map(functionOf)] }),
     signal: AbortSignal.any([signal, idle])
   })
   if (ok && body) return body
@@ -133,9 +139,10 @@ function collect (calls: ToolCall[], { index = calls.length, id, function: part 
   call.function.arguments += part?.arguments ?? ''
 }
 
-function conversationOf ({ agent, history, message }: Turn): Message[] {
+function conversationOf ({ agent, history, message, passages }: Turn): Message[] {
   const earlier = history.slice(-remembered).map(({ role, text }): Message => ({ role, content: text }))
-  return [{ role: 'system', content: agent.system_message || agent.description }, ...earlier, { role: 'user', content: message }]
+  const known = passages.map(({ knowledge_id: source, content }) => `\n\nFrom ${source}:\n${content}`).join('')
+  return [{ role: 'system', content: (agent.system_message || agent.description) + known }, ...earlier, { role: 'user', content: message }]
 }
 
 function completionsUrl (base: string): string {

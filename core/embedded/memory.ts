@@ -25,7 +25,15 @@ const most = 2000
 
 /** The messages of all users in one ring: when it is full, the oldest go, whosesoever they are. */
 export class Memory {
-  #ring: StoredMessage[] = []
+  #ring: StoredMessage[]
+
+  constructor (messages: StoredMessage[] = []) {
+    this.#ring = messages.slice(-most)
+  }
+
+  get all (): readonly StoredMessage[] {
+    return this.#ring
+  }
 
   add (message: Omit<StoredMessage, 'timestamp'>): void {
     this.#ring.push({ ...message, timestamp: seconds() })

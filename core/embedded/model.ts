@@ -1,7 +1,11 @@
 import { setTimeout as wait } from 'node:timers/promises'
+import { type AgentTool, endOf, wordsOf } from './agent-tools.ts'
 import type { StoredAgent } from './agents.ts'
+import { newId } from './envelope.ts'
+import type { Passage } from './knowledge.ts'
 import type { StoredMessage } from './memory.ts'
 import { isGreeting } from './overlord.ts'
+import { requestIn, type ToolRequest } from './tool-request.ts'
 import { callCalculator, type ToolEnd, type ToolStart } from './tools.ts'
 import { expressionIn } from './calculator.ts'
 
@@ -11,6 +15,10 @@ export interface Turn {
   message: string
   files: { filename?: string }[]
   history: StoredMessage[]
+  /** of the agent's MCP servers */
+  tools: AgentTool[]
+  /** what the agent knows about the message, the best first */
+  passages: Passage[]
   signal: AbortSignal
 }
 
@@ -28,7 +36,7 @@ export class ModelError extends Error {}
 
 const self = 'I am the built-in development model of MUXI; no LLM is configured.'
 
-/** A model without an LLM: it greets, does sums, repeats what was said, and obeys a control block. */
+/** A model without an LLM: it calls the tools that it is told to, does sums, greets, looks up, repeats what was said, and obeys a control block. */
 export function createBuiltInModel (paceMs: number): Model {
   return async function * (turn) {
     const { signal } = turn
@@ -36,14 +44,9 @@ export function createBuiltInModel (paceMs: number): Model {
     if (steps.hang_ms) await wait(steps.hang_ms, undefined, { signal })
     if (steps.status) throw new ModelError(`the model answered ${steps.status}`)
 
-    const expression = expressionIn(withoutControls(turn.message))
-    const called = expression === undefined ? undefined : callCalculator({ expression })
-    if (called) {
-      yield { type: 'tool_call_start', tool_call: called.start }
-      yield { type: 'tool_call_end', tool_call: called.end }
-    }
-
-    const text = steps.tokens ? counted(steps.tokens) : sentence(turn, called)
+    const asked = requestIn(withoutControls(turn.message), turn.tools)
+    const called = asked ? yield * useTool(asked, signal) : yield * calculate(withoutControls(turn.message))
+    const text = steps.tokens ? counted(steps.tokens) : called ?? sentence(turn)
     const pause = steps.delay_ms ?? paceMs
     const words = text.match(/\s*\S+/g) ?? []
     for (const [at, word] of words.entries()) {
@@ -54,10 +57,30 @@ export function createBuiltInModel (paceMs: number): Model {
   }
 }
 
-function sentence ({ message, files }: Turn, called: ReturnType<typeof callCalculator> | undefined): string {
+/** Calls the tool that was asked for; gives the sentence about it. */
+async function * useTool ({ tool, parameters }: ToolRequest, signal: AbortSignal): AsyncGenerator<Piece, string> {
+  if (!parameters) return `I can't use ${tool.name}: its parameters are no JSON object.`
+  const id = newId('call')
+  yield { type: 'tool_call_start', tool_call: { id, name: tool.name, parameters } }
+  const outcome = await tool.call(parameters, signal)
+  yield { type: 'tool_call_end', tool_call: endOf(id, outcome) }
+  return 'error' in outcome ? `${tool.name} failed: ${wordsOf(outcome)}` : `${tool.name}: ${wordsOf(outcome)}`
+}
+
+/** Works out the sum in a message, when there is one; gives the sentence about it. */
+function * calculate (message: string): Generator<Piece, string | undefined> {
+  const expression = expressionIn(message)
+  if (expression === undefined) return undefined
+  const { start, end, sentence } = callCalculator({ expression })
+  yield { type: 'tool_call_start', tool_call: start }
+  yield { type: 'tool_call_end', tool_call: end }
+  return sentence
+}
+
+function sentence ({ message, files, passages: [passage] }: Turn): string {
   const said = withoutControls(message).trim()
-  if (called) return called.sentence
   if (isGreeting(said)) return `Hello! ${self} Ask me a sum, such as: what is 6 times 7?`
+  if (passage) return `From ${passage.knowledge_id}: ${passage.content}`
   const names = files.map(({ filename = 'a file without a name' }) => filename).join(', ')
   return `${self} You said: ${said === '' ? 'nothing' : said}` + (files.length > 0 ? ` (with ${names})` : '')
 }

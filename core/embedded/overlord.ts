@@ -15,15 +15,16 @@ export const generalist: StoredAgent = {
   model: { provider: 'built-in', model: 'development' },
   created_at: seconds(),
   updated_at: seconds(),
+  version: 1,
   stats: { conversations: 0, total_messages: 0, active_users: 0 },
   mcp_servers: [],
   knowledge_sources: []
 }
 
-/** Picks the agent whose own words come up most in the message; the first one wins a tie. */
-export function choose (agents: StoredAgent[], message: string): { agent: StoredAgent, confidence: number } {
+/** Picks the agent whose own words, or those of its tools and knowledge, come up most in the message; the first one wins a tie. */
+export function choose (agents: StoredAgent[], message: string, skills: (agent: StoredAgent) => string = () => ''): { agent: StoredAgent, confidence: number } {
   const said = wordsOf(message)
-  const scored = agents.map((agent) => ({ agent, score: scoreOf(agent, said) }))
+  const scored = agents.map((agent) => ({ agent, score: scoreOf(agent, skills(agent), said) }))
   const best = scored.reduce<typeof scored[number] | undefined>((best, next) => best && best.score >= next.score ? best : next, undefined)
   if (!best) return { agent: generalist, confidence: 1 }
 
@@ -37,9 +38,9 @@ export function isGreeting (message: string): boolean {
   return /^\s*(good\s+)?(hello|hi|hey|hej|hallo|morning|evening)(\s+(there|you|muxi))?\s*[!.,]*\s*$/i.test(message)
 }
 
-function scoreOf ({ id, name, description, system_message: system }: StoredAgent, said: Set<string>): number {
+function scoreOf ({ id, name, description, system_message: system }: StoredAgent, skills: string, said: Set<string>): number {
   const common = (text: string) => [...wordsOf(text)].filter((word) => said.has(word)).length
-  return 3 * common(`${id} ${name}`) + 2 * common(description) + common(system)
+  return 3 * common(`${id} ${name}`) + 2 * common(`${description} ${skills}`) + common(system)
 }
 
 function wordsOf (text: string): Set<string> {

@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http'
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { Static, TObject, TSchema } from '@sinclair/typebox'
 import { type Answer, CoreError, type RequestIds } from './envelope.ts'
 import type { CoreCall } from './calls.ts'
@@ -13,6 +13,7 @@ export interface Input<Body, Query> {
   body: Body
   user: string | undefined
   isAdmin: boolean
+  headers: IncomingHttpHeaders
   ids: RequestIds
   call: CoreCall
   /** aborts when the client has gone before the end of the answer */

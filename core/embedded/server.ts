@@ -71,7 +71,8 @@ async function serve (state: State, find: (method: string, path: string) => Matc
   const body = await readBody(req, route)
   if (body !== undefined && !route.form) call.body = withoutSecrets(body)
 
-  const answer = await route.handle({ params, query, body, user: call.user, isAdmin, ids, call, gone, res })
+  if (route.method !== 'GET') res.once('close', () => state.changed())
+  const answer = await route.handle({ params, query, body, user: call.user, isAdmin, headers: req.headers, ids, call, gone, res })
   if (answer) write(exchange, answer)
 }
 
@@ -124,6 +125,7 @@ function queryOf (properties: TProperties, query: string): Record<string, unknow
   return Object.fromEntries([...new URLSearchParams(query)].map(([name, text]) => {
     const type: unknown = properties[name]?.type
     if (type === 'integer' && /^-?\d+$/.test(text)) return [name, Number(text)]
+    if (type === 'number' && /^-?(\d+(\.\d+)?|\.\d+)$/.test(text)) return [name, Number(text)]
     if (type === 'boolean' && /^(true|false)$/.test(text)) return [name, text === 'true']
     return [name, text]
   }))

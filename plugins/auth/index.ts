@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import fp from 'fastify-plugin'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { FastifyRequest } from 'fastify'
@@ -25,7 +24,7 @@ const userForm = /^[^\p{Cc}]{1,256}$/u
 /** Names the caller of every request and turns away those below the route's level. */
 export default fp(async (app) => {
   const { verdicts: counter } = app.metrics
-  const verdicts = new Verdicts(randomBytes(32), app.config.api, async (key) => await app.core.accessOf(key))
+  const verdicts = new Verdicts(app.secretFor('key digests'), app.config.api, async (key) => await app.core.accessOf(key))
 
   app.decorateRequest('caller')
   app.decorateRequest('userId', userOf)
@@ -56,7 +55,7 @@ export default fp(async (app) => {
     const { access, sub } = verdict
     return sub === undefined ? { key, access, digest } : { key, access, digest, sub }
   }
-}, { name: 'auth', dependencies: ['core', 'errors', 'operations', 'telemetry'] })
+}, { name: 'auth', dependencies: ['cluster', 'core', 'errors', 'operations', 'telemetry'] })
 
 /** The key of a request: `Authorization: Bearer`, else `X-API-Key`, which some MCP hosts can send alone. */
 function keyIn ({ authorization, 'x-api-key': apiKey }: IncomingHttpHeaders): string | undefined {
@@ -68,14 +67,17 @@ function invalid (): ApiError {
   return new ApiError('unauthorized', 'invalid or missing API key')
 }
 
-/** A bound key speaks for its own user alone; e-mail addresses compare in lower case, as the Core folds them. */
+/** A bound key speaks for its own user alone, wherever another is named; e-mail addresses compare in lower case, as the Core folds them. */
 function userOf (this: FastifyRequest, claim?: string): string {
-  const said = claim ?? this.headers['x-muxi-user-id'] ?? this.headers['x-user-id']
   const { sub } = this.caller
-  if (said === undefined) return sub ?? '0'
-  if (typeof said !== 'string' || !userForm.test(said)) throw new ApiError('bad_request', 'X-Muxi-User-Id must be 1 to 256 characters', { details: { field: 'headers.x-muxi-user-id' } })
-  if (sub !== undefined && folded(sub) !== folded(said)) throw new ApiError('forbidden', 'this key belongs to another user')
-  return folded(said)
+  const header = this.headers['x-muxi-user-id'] ?? this.headers['x-user-id']
+  // Header values arrive one character per byte.
+  const named = header === undefined ? undefined : Buffer.from(String(header), 'latin1').toString()
+  if (named !== undefined && !userForm.test(named)) throw new ApiError('bad_request', 'X-Muxi-User-Id must be 1 to 256 characters', { details: { field: 'headers.x-muxi-user-id' } })
+  for (const said of [claim, named]) {
+    if (sub !== undefined && said !== undefined && folded(sub) !== folded(said)) throw new ApiError('forbidden', 'this key belongs to another user')
+  }
+  return folded(claim ?? named ?? sub ?? '0')
 }
 
 function folded (user: string): string {

@@ -6,7 +6,8 @@ const patienceMs = 1_000
 
 /**
  * The Core's tokens as the events of a chat: `message_start` once the agent is named, the first piece comes, or a second has
- * passed; pieces and tool calls as they come; `message_end`. An answer that the Core itself calls failed throws `core_error`.
+ * passed; pieces and tool calls as they come; `message_end`. An answer that the Core itself calls failed, or
+ * that has no end, throws `core_error`.
  * `onSession` is told the session that the Core names, as soon as it does.
  */
 export async function * eventsOf (tokens: AsyncIterable<CoreToken>, id: string, onSession: (id: string) => void = () => {}): AsyncGenerator<ChatEvent, void, undefined> {
@@ -23,21 +24,26 @@ export async function * eventsOf (tokens: AsyncIterable<CoreToken>, id: string, 
   })
   let started = false
   let spoken = false
+  let ended = false
+  let next: Promise<IteratorResult<CoreToken>> | undefined
   try {
     const deadline = performance.now() + patienceMs
-    for (let next = iterator.next(); ;) {
+    for (;;) {
+      // Kept while the start goes out, else never asked for ahead: nobody would see it fail.
+      next ??= iterator.next()
       const result = started ? await next : await within(next, deadline - performance.now())
       if (result === undefined) {
         started = true
         yield start()
         continue
       }
-      if (result.done === true) return
-      next = iterator.next()
+      next = undefined
+      if (result.done === true && ended) return
+      if (result.done === true) throw new ApiError('core_error', 'the agent did not finish its answer', { details: { message_id: id } })
       const token = result.value
       // null for a greeting, which the Core answers outside of any session
       if (typeof token.session_id === 'string') onSession(token.session_id)
-      if (!started && (token.selected_agent !== undefined || !onTheWay.has(token.type))) {
+      if (!started && (token.selected_agent !== undefined || speaks.has(token.type))) {
         started = true
         yield start(token)
       }
@@ -45,15 +51,16 @@ export async function * eventsOf (tokens: AsyncIterable<CoreToken>, id: string, 
         throw new ApiError('core_error', 'the agent could not answer', { details: { message_id: id }, cause: token.content?.slice(0, 200) })
       }
       yield * said(token, id, spoken)
-      if (token.type === 'content') spoken = true
+      if (token.type === 'content' && token.content !== '') spoken = true
+      if (token.type === 'completed') ended = true
     }
   } finally {
     await iterator.return?.()
   }
 }
 
-/** Steps that say nothing yet; one of them may name the agent. */
-const onTheWay = new Set(['progress', 'thinking', 'planning'])
+/** What the client hears of; a step before it may name the agent. */
+const speaks = new Set(['content', 'tool_call_start', 'tool_call_end', 'completed'])
 
 function * said ({ type, content = '', tool_call: call, stream_discontinuity: discontinuity, agent_used: agent }: CoreToken, id: string, spoken: boolean): Generator<ChatEvent> {
   const callId = call?.id ?? 'call'

@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto'
 import fp from 'fastify-plugin'
 import type { FastifyRequest } from 'fastify'
 import type { ChatEvent, ChatInput, RoutedMessage, ToolCall } from '../../schemas/chat.ts'
-import { ApiError } from '../../errors.ts'
 import { filesOf } from './attachments.ts'
 import { eventsOf } from './events.ts'
 
@@ -55,18 +54,13 @@ async function collect (events: AsyncIterable<ChatEvent>, exchange: Exchange): P
   const calls = new Map<string, ToolCall>()
   let text = ''
   let message: Partial<RoutedMessage> = {}
-  let ended = false
   for await (const { event, data } of events) {
     if (event === 'message_start') message = data
     else if (event === 'content') text = data.replace === true ? data.content : text + data.content
     else if (event === 'tool_call_start') calls.set(data.id, data)
     else if (event === 'tool_call_end') calls.set(data.id, { ...calls.get(data.id) ?? { name: 'tool', parameters: {} }, ...data })
-    else if (event === 'message_end') {
-      ended = true
-      message.agent_id = data.agent_id ?? message.agent_id
-    }
+    else if (event === 'message_end') message.agent_id = data.agent_id ?? message.agent_id
   }
-  if (!ended) throw new ApiError('core_error', 'the agent did not finish its answer', { details: { message_id: id } })
   return {
     id,
     agent_id: message.agent_id,

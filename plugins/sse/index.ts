@@ -12,7 +12,6 @@ declare module 'fastify' {
 }
 
 const heartbeatMs = 15_000
-const accepted = /(?:^|,)\s*(?:\*\/\*|text\/\*|text\/event-stream)\s*(?:;|,|$)/i
 
 /** Streams of one request as server-sent events (WHATWG HTML, section 9.2). */
 export default fp(async (app) => {
@@ -24,7 +23,7 @@ export default fp(async (app) => {
     if (types.length !== 1 || types[0] !== 'text/event-stream') return
     route.preParsing = [async (request) => {
       const { accept } = request.headers
-      if (accept !== undefined && !accepted.test(accept)) throw new ApiError('not_acceptable', 'this operation answers with text/event-stream: accept it')
+      if (accept !== undefined && !takesEvents(accept)) throw new ApiError('not_acceptable', 'this operation answers with text/event-stream: accept it')
     }, ...[route.preParsing ?? []].flat()]
   })
 
@@ -49,6 +48,13 @@ export default fp(async (app) => {
     return this
   })
 }, { name: 'sse', dependencies: ['errors', 'telemetry'] })
+
+/** Whether an Accept header takes event streams: the range that fits best decides (RFC 9110, section 12.5.1). */
+function takesEvents (accept: string): boolean {
+  const ranges = accept.toLowerCase().split(',').map((range) => range.split(';').map((part) => part.trim()))
+  const best = ['text/event-stream', 'text/*', '*/*', ''].map((type) => ranges.find(([name]) => name === type)).find((range) => range !== undefined)
+  return best !== undefined && !best.some((parameter) => /^q=0(?:\.0*)?$/.test(parameter))
+}
 
 /** The package names the connection's fate in a header, which HTTP/2 forbids (RFC 9113, section 8.2.2) and Node complains about. */
 function withoutConnection (raw: FastifyReply['raw']): void {

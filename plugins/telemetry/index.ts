@@ -11,6 +11,8 @@ declare module 'fastify' {
     started: number
     /** Aborts when the caller goes away before the answer has ended. */
     readonly gone: AbortSignal
+    /** The work goes on although the caller goes away: `gone` stays silent. */
+    detached: boolean
   }
 }
 
@@ -24,6 +26,7 @@ export default fp(async (app) => {
   app.decorateRequest('trace')
   app.decorateRequest('started', 0)
   app.decorateRequest('gone', { getter: signalOf })
+  app.decorateRequest('detached', false)
   app.decorateRequest(response)
   app.decorateRequest(controller)
 
@@ -35,7 +38,7 @@ export default fp(async (app) => {
     held[response] = reply.raw
     // Not onResponse: it is not called when the caller breaks off.
     reply.raw.once('close', () => {
-      if (!isFinished(reply.raw)) held[controller]?.abort(new Error('the caller went away'))
+      if (!isFinished(reply.raw) && !request.detached) held[controller]?.abort(new Error('the caller went away'))
       record(app.metrics, request, reply)
     })
     done()
@@ -44,6 +47,8 @@ export default fp(async (app) => {
 
 /** Made when asked for: most requests are over before anyone would listen. */
 function signalOf (this: FastifyRequest): AbortSignal {
+  // Breaking off an inner request does not close its answer: its caller is that of the outer one.
+  if (this.outer !== undefined && !this.detached) return this.outer.gone
   const held = this as unknown as Held
   if (held[controller] === undefined) {
     held[controller] = new AbortController()

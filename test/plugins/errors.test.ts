@@ -81,6 +81,28 @@ test('a failure inside is 500 with an id and without its cause, which the log ha
   expect(lines.of(res.headers['x-request-id'])).toContainEqual(expect.objectContaining({ level: 'error', err: expect.objectContaining({ message: expect.stringContaining('Invalid time') }) }))
 })
 
+test('who accepts application/problem+json gets the same facts as RFC 9457 spells them', async ({ app }) => {
+  const problem = async (accept: string, url = '/api/v1/agents?limit=x') => await app.inject({ url, headers: { ...as('admin'), accept } })
+  const res = await problem('application/problem+json, application/json;q=0.5')
+  const missing = await problem('application/problem+json', '/nowhere')
+  const refused = await problem('application/json, application/problem+json;q=0')
+
+  expect(res.headers['content-type']).toMatch(/^application\/problem\+json/)
+  expect(res.json()).toEqual({
+    type: 'urn:muxi:error:bad_request',
+    title: 'Bad Request',
+    status: 400,
+    detail: 'querystring.limit must be integer',
+    instance: `urn:muxi:request:${res.headers['x-request-id'] as string}`,
+    code: 'bad_request',
+    request_id: res.headers['x-request-id'],
+    errors: [{ field: 'querystring.limit', message: 'must be integer' }],
+    details: { field: 'querystring.limit' }
+  })
+  expect(missing.json()).toMatchObject({ status: 404, code: 'not_found' })
+  expect(refused.json()).toHaveProperty('error')
+})
+
 test.for([
   ['two lengths', 'POST /api/v1/chat HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab', 400],
   ['length and encoding', 'POST /api/v1/chat HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n', 400],

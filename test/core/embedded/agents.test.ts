@@ -33,6 +33,7 @@ test('a created agent can be read, and the key of its model never leaves', async
     model: { provider: 'openai', model: 'gpt-4o' },
     created_at: expect.any(Number),
     updated_at: expect.any(Number),
+    version: 1,
     stats: { conversations: 0, total_messages: 0, active_users: 0 },
     mcp_servers: [],
     knowledge_sources: []
@@ -55,6 +56,21 @@ test('a change touches what it names; the model merges by key', async ({ core, a
     type: 'agent.updated', data: { id: 'ada', description: 'Counts', model: { provider: 'openai', model: 'gpt-4o', temperature: 0.2 } }
   })
   expect(core.agents.get('ada')?.model.api_key).toBe('sk-secret')
+})
+
+test('a change or a deletion from a stale version is refused', async ({ asAdmin }) => {
+  const change = async (ifMatch: string, method = 'PATCH') =>
+    await asAdmin('/v1/agents/analyst', { method, headers: { 'if-match': ifMatch }, ...(method === 'PATCH' && { body: { name: 'Ann' } }) })
+  const first = await change('"1"')
+  const stale = await change('"1"')
+
+  expect(await data(first)).toMatchObject({ name: 'Ann', version: 2 })
+  expect(stale.status).toBe(412)
+  expect(await stale.json()).toMatchObject({ error: { code: 'PRECONDITION_FAILED', message: 'this is version "2" by now' } })
+  expect((await change('W/"2"')).status).toBe(412)
+  expect((await change('"7", "2"')).status).toBe(200)
+  expect((await change('"2"', 'DELETE')).status).toBe(412)
+  expect((await change('"3"', 'DELETE')).status).toBe(200)
 })
 
 test('a deleted agent is gone', async ({ asAdmin }) => {
@@ -81,7 +97,7 @@ test('an import takes a configuration with MCP servers and keeps their credentia
 
   expect(res.status).toBe(201)
   expect(await data(res)).toMatchObject({
-    id: 'ada', description: 'Counts ' + reference, mcp_servers_connected: 1, mcp_servers: [{ name: 'sums', type: 'http', url: 'http://localhost:1' }]
+    id: 'ada', description: 'Counts ' + reference, mcp_servers_connected: 0, mcp_servers: [{ name: 'sums', type: 'http', url: 'http://localhost:1', connected: false }]
   })
   expect(JSON.stringify(await data(await asAdmin('/v1/agents/ada')))).not.toContain('credentials')
   expect(core.agents.get('ada')?.mcp_servers[0]?.credentials).toEqual({ token: 't' })

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { expect, test } from 'vitest'
 import { startEmbeddedCore } from '../../../core/embedded/index.ts'
 import { textOf, tokensOf } from './core.ts'
+import { startHttpServer } from './mcp-http.ts'
 
 interface Asked { url: string | undefined, key: string | undefined, body: { model: string, stream: boolean, messages: { role: string, content: string }[], tools: object[] } }
 type Script = (res: ServerResponse, round: number, req: IncomingMessage) => void
@@ -102,6 +103,21 @@ test('a client that leaves ends the call of the endpoint', async () => {
   await expect.poll(() => isOver).toBe(true)
 })
 
+test('the tools of the agent are offered as functions and called, and what it knows goes along', async () => {
+  await using server = await startHttpServer()
+  await using bench = await start((res, round) => res.end(round === 1 ? toolCall('add', '{"a":1,', '"b":2}') : whole('It is 3.')))
+  await bench.manage('mcp/servers', { name: 'sums', url: server.url })
+  await bench.manage('knowledge', { id: 'harbour', source_type: 'content', content: 'The ferry leaves from quay three.' })
+  const tokens = await tokensOf(await bench.chat({ message: 'Where does the ferry leave?', agent_id: 'greeter' }))
+
+  expect(bench.asked[0]?.body.tools).toMatchObject([
+    { function: { name: 'calculator' } }, { type: 'function', function: { name: 'add', description: 'Adds two numbers', parameters: { type: 'object' } } }, {}, {}
+  ])
+  expect(bench.asked[0]?.body.messages[0]).toEqual({ role: 'system', content: 'You are Greeter.\n\nFrom harbour:\nThe ferry leaves from quay three.' })
+  expect(bench.asked[1]?.body.messages.at(-1)).toMatchObject({ role: 'tool', content: '"3"' })
+  expect(tokens.filter(({ type }) => String(type).startsWith('tool_call')).map(({ tool_call: call }) => call)).toMatchObject([{ name: 'add', parameters: { a: 1, b: 2 } }, { output: '3' }])
+})
+
 /** A Core with an endpoint that answers from a script. */
 async function start (script: Script, { path = '', model }: { path?: string, model?: string } = {}) {
   const asked: Asked[] = []
@@ -120,6 +136,8 @@ async function start (script: Script, { path = '', model }: { path?: string, mod
   return {
     asked,
     chat: async (body: object, signal?: AbortSignal) => await fetch(`${core.url}/v1/chat`, { method: 'POST', headers, signal, body: JSON.stringify(body) }),
+    manage: async (path: string, body: object) =>
+      await fetch(`${core.url}/v1/agents/greeter/${path}`, { method: 'POST', headers: { 'x-muxi-admin-key': core.adminKey }, body: JSON.stringify(body) }),
     [Symbol.asyncDispose]: async () => {
       await core.close()
       server.closeAllConnections()

@@ -50,6 +50,31 @@ test('the process ends on SIGTERM, an open stream or not', async () => {
   expect(await once(child, 'exit')).toEqual([0, null])
 })
 
+test('the state is in its file when the process has ended', async () => {
+  const child = fork(main)
+  const stateFile = join(folder, 'state.json')
+  child.send({ adminKey: 'sk_a', stateFile })
+  const report = await reportOf(child)
+  const url = 'ready' in report ? report.ready : ''
+  const headers = { 'x-muxi-admin-key': 'sk_a' }
+  await fetch(`${url}/v1/users/alice/context`, { method: 'POST', headers, body: '{"knowledge":{"name":"Ada"}}' })
+  child.kill('SIGTERM')
+  await once(child, 'exit')
+
+  expect(JSON.parse(readFileSync(stateFile, 'utf8'))).toMatchObject({ contexts: { alice: { knowledge: { name: 'Ada' } } } })
+})
+
+test('a state file that is broken is one line', async () => {
+  const child = fork(main)
+  const stateFile = join(folder, 'broken.json')
+  writeFileSync(stateFile, '{')
+  child.send({ stateFile })
+  const report = await reportOf(child)
+
+  expect(await once(child, 'exit')).toEqual([1, null])
+  expect(report).toEqual({ error: `the state file ${stateFile} can't be used: it is no JSON` })
+})
+
 test('a port that is taken is one line with its code', async () => {
   const taken = await startEmbeddedCore()
   const child = fork(main)

@@ -1,8 +1,8 @@
 import rateLimit from '@fastify/rate-limit'
 import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { LRUCache } from 'lru-cache'
-import { ApiError } from '../errors.ts'
+import { ApiError } from '../../errors.ts'
+import { countHere, countTogether, type Use } from './counts.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -14,30 +14,26 @@ declare module 'fastify' {
 }
 
 const windowMs = 60_000
-interface Count { current: number, endsAt: number }
 type Done = (error: Error | null, result?: { current: number, ttl: number }) => void
-
-/** Counts units per caller and minute in this process. The key carries the cost, since the shell counts calls: `6:<caller>`. */
-class Store {
-  readonly #counts = new LRUCache<string, Count>({ max: 100_000 })
-
-  incr (key: string, done: Done): void {
-    const [cost = '1'] = key.split(':', 1)
-    const name = key.slice(cost.length + 1)
-    const now = Date.now()
-    let count = this.#counts.get(name)
-    if (count === undefined || count.endsAt <= now) this.#counts.set(name, count = { current: 0, endsAt: now + windowMs })
-    count.current += Number(cost)
-    done(null, { current: count.current, ttl: count.endsAt - now })
-  }
-
-  child (): Store {
-    return this
-  }
-}
 
 /** Limits the units that a caller may use in a minute, and tells how many are left in every header style. */
 export default fp(async (app) => {
+  const here = countHere(windowMs)
+  const add = app.cluster.kind === 'memory' ? here : countTogether(windowMs, async (caller, units, ms) => await app.cluster.add(`limit:${caller}`, units, ms), countHere(windowMs, () => app.cluster.size))
+  /** What the shell asks for a count. It counts calls, so the key carries the cost: `6:<caller>`. */
+  class Store {
+    incr (key: string, done: Done, _: number, max: number): void {
+      const [cost = '1'] = key.split(':', 1)
+      const answer = ({ used, endsInMs }: Use) => { done(null, { current: used, ttl: endsInMs }) }
+      const result = add(key.slice(cost.length + 1), Number(cost), max)
+      if (result instanceof Promise) result.then(answer, done)
+      else answer(result)
+    }
+
+    child (): Store {
+      return this
+    }
+  }
   await app.register(rateLimit, { global: false, store: Store as never, timeWindow: windowMs })
   const { config: { api }, metrics } = app
 
@@ -76,7 +72,7 @@ export default fp(async (app) => {
     const seconds = Math.ceil(tightest.ttl / 1_000)
     throw new ApiError('rate_limited', `more than ${tightest.max} units in a minute; come back in ${seconds} s`, { retryAfter: seconds, details: { limit: tightest.max, retry_after: seconds } })
   })
-}, { name: 'rate-limit', dependencies: ['auth', 'errors', 'inner', 'telemetry'] })
+}, { name: 'rate-limit', dependencies: ['auth', 'cluster', 'errors', 'inner', 'telemetry'] })
 
 /** The same count in the spelling of older clients and in that of draft-ietf-httpapi-ratelimit-headers. */
 function tell (reply: FastifyReply, { scope, max, remaining, ttl }: { scope: string, max: number, remaining: number, ttl: number }): void {

@@ -1,0 +1,36 @@
+/**
+ * What instances share. Two kinds pass one test suite: memory (this process alone) and Redis (all instances).
+ * Keys are our own, made of digests and closed words; values are text. Times are in ms.
+ */
+export interface Cluster {
+  readonly kind: 'memory' | 'redis'
+  /** How many instances there are, as last heard. */
+  readonly size: number
+  get: (key: string) => Promise<string | undefined>
+  /** Sets the value for a while; with `expect` only where the present value is that one (`undefined`: there is none). Answers whether it did. */
+  set: (key: string, value: string, ttlMs: number, expect?: Expect) => Promise<boolean>
+  delete: (key: string, expect?: Expect) => Promise<boolean>
+  /** Adds units to a counter that begins anew with each window. */
+  add: (key: string, units: number, windowMs: number) => Promise<Count>
+  /** Appends to a list that keeps its newest `most` items; answers how many were ever appended. */
+  push: (key: string, item: string, options: { most: number, ttlMs: number }) => Promise<number>
+  /** The items that are still kept, from the one with this number on (the first ever appended is 0), and the number of the next. */
+  list: (key: string, from?: number) => Promise<{ items: string[], next: number }>
+  /** Adds to named counters. */
+  increment: (key: string, by: Record<string, number>, ttlMs: number) => Promise<void>
+  /** The sums of named counters over several keys. */
+  sums: (keys: string[]) => Promise<Record<string, number>>
+  /** Notes a member of a set of which only the size is of interest (Redis: HyperLogLog, error 0.81 %). */
+  note: (key: string, member: string, ttlMs: number) => Promise<void>
+  /** How many different members were noted under any of the keys. */
+  noted: (keys: string[]) => Promise<number>
+  /** Takes a lock that ends by itself; undefined when another holds it. */
+  lock: (name: string, ttlMs: number) => Promise<Lock | undefined>
+  close: () => Promise<void>
+}
+
+export interface Expect { value: string | undefined }
+export interface Count { total: number, endsInMs: number }
+
+/** A held lock. `fence` grows with every holder, so that what a late one writes can be told and refused. */
+export interface Lock { readonly fence: number, renew: (ttlMs: number) => Promise<boolean>, release: () => Promise<void> }

@@ -1,0 +1,87 @@
+import { randomUUID } from 'node:crypto'
+import type { Cluster, Count, Expect, Lock } from './cluster.ts'
+
+interface Entry { value: unknown, endsAt: number }
+interface List { items: string[], next: number }
+
+const sweepMs = 10_000
+
+/** A cluster of one: everything in this process, gone with it. `now` is a clock in ms. */
+export function createMemoryCluster (now: () => number = () => performance.now()): Cluster {
+  const entries = new Map<string, Entry>()
+  const fences = new Map<string, number>()
+  const sweep = setInterval(() => {
+    for (const [key, { endsAt }] of entries) if (endsAt <= now()) entries.delete(key)
+  }, sweepMs)
+  sweep.unref()
+
+  /** The value under a key, of the type that its one kind of writer gave it. */
+  const read = <T>(key: string): T | undefined => {
+    const entry = entries.get(key)
+    if (entry === undefined || entry.endsAt > now()) return entry?.value as T | undefined
+    entries.delete(key)
+    return undefined
+  }
+  const write = (key: string, value: unknown, ttlMs: number) => { entries.set(key, { value, endsAt: now() + ttlMs }) }
+  const fits = (key: string, expect: Expect | undefined) => expect === undefined || read<string>(key) === expect.value
+
+  return {
+    kind: 'memory',
+    size: 1,
+    get: async (key) => read<string>(key),
+    set: async (key, value, ttlMs, expect) => {
+      if (!fits(key, expect)) return false
+      write(key, value, ttlMs)
+      return true
+    },
+    delete: async (key, expect) => fits(key, expect) && read(key) !== undefined && entries.delete(key),
+    add: async (key, units, windowMs): Promise<Count> => {
+      const total = (read<number>(key) ?? 0) + units
+      const endsAt = entries.get(key)?.endsAt ?? now() + windowMs
+      entries.set(key, { value: total, endsAt })
+      return { total, endsInMs: Math.ceil(endsAt - now()) }
+    },
+    push: async (key, item, { most, ttlMs }) => {
+      const list = read<List>(key) ?? { items: [], next: 0 }
+      list.items.push(item)
+      if (list.items.length > most) list.items.shift()
+      list.next++
+      write(key, list, ttlMs)
+      return list.next
+    },
+    list: async (key, from = 0) => {
+      const { items, next } = read<List>(key) ?? { items: [], next: 0 }
+      return { items: items.slice(Math.max(0, from - (next - items.length))), next }
+    },
+    increment: async (key, by, ttlMs) => {
+      const counts = read<Map<string, number>>(key) ?? new Map<string, number>()
+      for (const [name, units] of Object.entries(by)) counts.set(name, (counts.get(name) ?? 0) + units)
+      write(key, counts, ttlMs)
+    },
+    sums: async (keys) => {
+      const sums = new Map<string, number>()
+      for (const key of keys) for (const [name, units] of read<Map<string, number>>(key) ?? []) sums.set(name, (sums.get(name) ?? 0) + units)
+      return Object.fromEntries(sums)
+    },
+    note: async (key, member, ttlMs) => { write(key, (read<Set<string>>(key) ?? new Set()).add(member), ttlMs) },
+    noted: async (keys) => new Set(keys.flatMap((key) => [...read<Set<string>>(key) ?? []])).size,
+    lock: async (name, ttlMs): Promise<Lock | undefined> => {
+      const key = `lock:${name}`
+      if (read(key) !== undefined) return undefined
+      const holder = randomUUID()
+      const fence = (fences.get(name) ?? 0) + 1
+      fences.set(name, fence)
+      write(key, holder, ttlMs)
+      return {
+        fence,
+        renew: async (ms) => {
+          if (read(key) !== holder) return false
+          write(key, holder, ms)
+          return true
+        },
+        release: async () => { if (read(key) === holder) entries.delete(key) }
+      }
+    },
+    close: async () => { clearInterval(sweep) }
+  }
+}

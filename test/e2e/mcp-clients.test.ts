@@ -1,0 +1,24 @@
+import { beforeAll, describe, test as base } from 'vitest'
+import { buildApp } from '../../app.ts'
+import { startEmbeddedCore } from '../../core/embedded/index.ts'
+import { configFor, keys, Lines } from '../app.ts'
+import type { Target } from '../contract/target.ts'
+import { clientCases, python } from './mcp-clients.ts'
+import { installed, skipped } from './processes.ts'
+
+const test = base.extend<{ target: Target }>({
+  target: [async ({}, use) => {
+    const core = await startEmbeddedCore({ userKey: keys.user, adminKey: keys.admin })
+    const app = await buildApp(configFor(core), new Lines())
+    const url = await app.listen({ host: '127.0.0.1', port: 0 })
+    await app.core.check()
+    await use({ url, core: core.url, keys, real: false, missing: app.core.missing, answering: async () => true })
+    await app.close()
+    await core.close()
+  }, { scope: 'file' }]
+})
+
+describe.skipIf(skipped(installed('python3') ? undefined : 'the clients of MCP: there is no python3'))('clients that others wrote', () => {
+  beforeAll(async () => { await python() })
+  clientCases(test)
+})
