@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import pkg from '../package.json' with { type: 'json' }
-import { UsageError } from './options.ts'
+import './signals.ts'
+import { UsageError } from './usage.ts'
 
 interface Command { default: (args: string[]) => Promise<void>, help: string }
 
@@ -48,6 +49,5 @@ try {
 } catch (error) {
   const wrongUse = error instanceof UsageError
   process.stderr.write(`muxi-api: ${error instanceof Error ? error.message : String(error)}\n${wrongUse ? 'try muxi-api --help\n' : ''}`)
-
   process.exit(wrongUse ? 2 : 1)
 }

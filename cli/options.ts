@@ -1,9 +1,7 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 import { loadConfig, type Loaded } from '../config.ts'
 import { settings } from '../schemas/config.ts'
-
-/** A wrong command line: exit code 2. */
-export class UsageError extends Error {}
+import { UsageError } from './usage.ts'
 
 /** Reads the flags of a command: those given and, for every setting, its own. */
 export function flagsOf (args: string[], own: NonNullable<ParseArgsConfig['options']> = {}): Record<string, string | boolean | undefined> {

@@ -1,5 +1,6 @@
 import type { Running } from '../server.ts'
 import { start } from '../server.ts'
+import { stopSignal } from './signals.ts'
 import { splash, type Facts } from './splash.ts'
 import { configOf, flagsOf, settingsHelp } from './options.ts'
 
@@ -38,15 +39,6 @@ export async function serve ({ app, url, stop }: Running, facts: Omit<Facts, 've
   if (process.stderr.isTTY || facts.keys !== undefined || facts.coreNote !== undefined) {
     process.stderr.write(splash({ version: app.release, url: app.config.api.public_url ?? url, ...facts }, process.stderr.isTTY && !('NO_COLOR' in process.env)))
   }
-  await new Promise<void>((resolve) => {
-    let stopping = false
-    const onSignal = () => {
-      // The second signal does not wait.
-      if (stopping) process.exit(1)
-      stopping = true
-      resolve()
-    }
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, onSignal)
-  })
+  await stopSignal()
   await stop()
 }
