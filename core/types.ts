@@ -1,3 +1,5 @@
+import type { Leaving } from './departure.ts'
+
 /** The Core's wire shapes, as far as this server reads them. Everything may be missing: the Core is not ours. */
 
 export interface CoreAgent {
@@ -66,7 +68,7 @@ export interface CoreCalls {
 }
 
 /** What may be said of one call: see CallOptions. */
-export interface CallDetails { user?: string, what?: string, ifMatch?: string }
+export interface CallDetails { user?: string, what?: string, ifMatch?: string, signal?: Leaving }
 
 /** One step of a chat on its way, as the Core's stream tells it. */
 export interface CoreToken {

@@ -2,11 +2,18 @@ import { randomBytes } from 'node:crypto'
 import fp from 'fastify-plugin'
 import type { FastifyRequest } from 'fastify'
 import type { ChatEvent, ChatInput, RoutedMessage, ToolCall } from '../../schemas/chat.ts'
+import { Departure } from '../../core/departure.ts'
+import { ApiError } from '../../errors.ts'
 import { filesOf } from './attachments.ts'
 import { eventsOf } from './events.ts'
+import { ChatRecords, type NumberedEvent } from './record.ts'
 
 /** A chat that the Core has taken on: its events as they come, or the whole answer at its end. Read it one way or the other. */
-export interface Chat { events: AsyncIterable<ChatEvent & { id: string }>, answer: () => Promise<RoutedMessage> }
+export interface Chat { events: AsyncIterable<NumberedEvent>, answer: () => Promise<RoutedMessage> }
+
+type Claim = NonNullable<FastifyRequest['claim']>
+
+const keptMs = 86_400_000
 
 interface Exchange { id: string, userId: string, sessionId: string | undefined, input: ChatInput }
 
@@ -19,31 +26,88 @@ declare module 'fastify' {
 
 /** The one way to talk to an agent, for every protocol. */
 export default fp(async (app) => {
+  const records = new ChatRecords(app)
+
   app.decorateRequest('chat', async function (this: FastifyRequest, input, agentId) {
-    const { content, session_id, attachments, metadata } = input
-    const userId = this.userId(input.user_id)
-    const files = filesOf(attachments ?? [])
-    // The Core would answer with prose for an agent that it does not know.
-    if (agentId !== undefined) await this.core.get(`/agents/${agentId}`, { what: `agent ${agentId}` })
-    if (metadata !== undefined) this.log.info({ metadata }, 'chat metadata')
-
-    // One id for both sides: the Core finds its request by it.
-    const id = `msg_${randomBytes(12).toString('base64url')}`
-    const tokens = await this.core.stream('/chat', {
-      message: content,
-      stream: true,
-      request_id: id,
-      ...(session_id !== undefined && { session_id }),
-      ...(agentId !== undefined && { agent_id: agentId }),
-      ...(files.length > 0 && { files })
-    }, { user: userId })
-    const exchange: Exchange = { id, userId, sessionId: session_id, input }
-    const events = eventsOf(tokens, id, (made) => { exchange.sessionId ??= made })
-    return { events: numbered(events, id), answer: async () => await collect(events, exchange) }
+    const { claim, headers: { 'last-event-id': lastEventId }, routeOptions: { config: { ownRecord } } } = this
+    if (ownRecord !== true) return await begin(this, { id: newId(), input, agentId, signal: this.departure })
+    if (lastEventId !== undefined) return streamOf(await resumed(this, String(lastEventId)))
+    if (claim !== undefined) return streamOf(await once(this, claim, { input, agentId }))
+    return await begin(this, { id: newId(), input, agentId, signal: this.departure })
   })
-}, { name: 'chat', dependencies: ['auth', 'core'] })
 
-async function * numbered (events: AsyncIterable<ChatEvent>, id: string): AsyncGenerator<ChatEvent & { id: string }, void, undefined> {
+  /** The first call with a key runs whoever reads; the others read what it made. */
+  async function once (request: FastifyRequest, { place, fingerprint, replayed }: Claim, what: Pick<Start, 'input' | 'agentId'>): Promise<AsyncIterable<NumberedEvent>> {
+    const { cluster, seal } = app
+    const id = newId()
+    const mine = seal.close(JSON.stringify({ fingerprint, id }), place)
+    if (await cluster.set(place, mine, keptMs, { value: undefined })) {
+      const departure = new Departure()
+      try {
+        const { events } = await begin(request, { ...what, id, signal: departure })
+        await cluster.set(`chat:${id}:owner`, request.caller.digest, keptMs)
+        records.keep(id, events, { requestId: request.id, stop: () => { departure.leave() } })
+          .catch((error: unknown) => { request.log.error({ err: error }, 'the answer of a chat could not be kept') })
+      } catch (error) {
+        await cluster.delete(place, { value: mine })
+        throw error
+      }
+      return records.follow(id, 0)
+    }
+    const found = seal.open(await cluster.get(place) ?? '', place)
+    const first = found === undefined ? undefined : JSON.parse(found || 'null') as { fingerprint: string, id: string } | null
+    if (first != null && first.fingerprint !== fingerprint) throw new ApiError('unprocessable', 'this Idempotency-Key was used with another request')
+    const events = first == null ? undefined : await records.read(first.id, 0) ?? await records.answer(first.id)
+    if (events === undefined) throw new ApiError('conflict', 'the first call with this Idempotency-Key has not begun to answer', { retryAfter: 1 })
+    replayed()
+    return events
+  }
+
+  /** What came after the last event that the caller has, of a chat of its own. */
+  async function resumed ({ caller }: FastifyRequest, lastEventId: string): Promise<AsyncIterable<NumberedEvent>> {
+    const [, id, number] = /^(msg_[\w-]{1,64}):(\d{1,9})$/.exec(lastEventId) ?? []
+    const own = id !== undefined && await app.cluster.get(`chat:${id}:owner`) === caller.digest
+    const events = own ? await records.read(id, Number(number) + 1) : undefined
+    if (events === undefined) throw new ApiError('not_found', 'no stream to resume after that Last-Event-ID: only a chat with an Idempotency-Key is kept, until a minute after its end')
+    return events
+  }
+}, { name: 'chat', dependencies: ['auth', 'cluster', 'core', 'idempotency'] })
+
+interface Start { id: string, input: ChatInput, agentId: string | undefined, signal: Departure }
+
+/** Asks the Core; resolves when it has begun to answer. */
+async function begin (request: FastifyRequest, { id, input, agentId, signal }: Start): Promise<Chat> {
+  const { content, session_id, attachments, metadata } = input
+  const userId = request.userId(input.user_id)
+  const files = filesOf(attachments ?? [])
+  // The Core would answer with prose for an agent that it does not know.
+  if (agentId !== undefined) await request.core.get(`/agents/${agentId}`, { what: `agent ${agentId}` })
+  if (metadata !== undefined) request.log.info({ metadata }, 'chat metadata')
+
+  const tokens = await request.core.stream('/chat', {
+    message: content,
+    stream: true,
+    // One id for both sides: the Core finds its request by it.
+    request_id: id,
+    ...(session_id !== undefined && { session_id }),
+    ...(agentId !== undefined && { agent_id: agentId }),
+    ...(files.length > 0 && { files })
+  }, { user: userId, signal })
+  const exchange: Exchange = { id, userId, sessionId: session_id, input }
+  const events = eventsOf(tokens, id, (made) => { exchange.sessionId ??= made })
+  return { events: numbered(events, id), answer: async () => await collect(events, exchange) }
+}
+
+function newId (): string {
+  return `msg_${randomBytes(12).toString('base64url')}`
+}
+
+/** A chat that is read as a stream alone. */
+function streamOf (events: AsyncIterable<NumberedEvent>): Chat {
+  return { events, answer: async () => { throw new Error('this chat is kept as a stream') } }
+}
+
+async function * numbered (events: AsyncIterable<ChatEvent>, id: string): AsyncGenerator<NumberedEvent, void, undefined> {
   let count = 0
   for await (const event of events) yield { ...event, id: `${id}:${count++}` }
 }

@@ -2,13 +2,14 @@ import type { FastifyInstance } from 'fastify'
 import { ApiError, bodyOf, failureOf } from '../../errors.ts'
 import type { ChatEvent } from '../../schemas/chat.ts'
 
-/** An event with its id, as it goes over the wire. */
+/** An event with its id, `<message>:<number>`, as it goes over the wire. */
 export type NumberedEvent = ChatEvent & { id: string }
 
 const mostEvents = 20_000
 const runningMs = 600_000
-/** How long the events are kept after the last one. */
+/** How long the events are kept after the last one; then the short form of the answer, for a day. */
 const afterMs = 60_000
+const answerMs = 86_400_000
 /** How long a chat runs on without a reader. */
 const lonelyMs = 10_000
 const aliveMs = 6_000
@@ -28,77 +29,86 @@ export class ChatRecords {
   }
 
   /** Keeps the events as they come, whoever reads; `stop` ends the chat when nobody has read for 10 s. */
-  async keep (id: string, events: AsyncIterable<NumberedEvent>, { requestId, stop }: { requestId: string, stop: (reason: Error) => void }): Promise<void> {
-    let lonelySince: number | undefined
-    const heart = setInterval(() => { this.#beat(id).then((lonely) => {
-      lonelySince = lonely ? lonelySince ?? performance.now() : undefined
-      if (lonelySince !== undefined && performance.now() - lonelySince > lonelyMs) stop(new Error('nobody reads the answer'))
-    }).catch(() => {}) }, aliveMs / 3)
+  async keep (id: string, events: AsyncIterable<NumberedEvent>, { requestId, stop }: { requestId: string, stop: () => void }): Promise<void> {
+    const all: NumberedEvent[] = []
+    const put = async (event: NumberedEvent) => {
+      all.push(event)
+      await this.#push(id, event)
+    }
+    const heart = this.#watch(id, stop)
     try {
-      await this.#beat(id)
-      for await (const event of events) await this.#push(id, event, runningMs)
-      await this.#push(id, undefined, afterMs)
+      for await (const event of events) await put(event)
     } catch (error) {
       const failure = failureOf(error)
-      this.#app.log.warn({ requestId, err: failure.cause ?? error, code: failure.code }, 'a chat that was kept failed')
-      await this.#push(id, { event: 'error', id: `${id}:error`, data: bodyOf(failure, requestId) }, afterMs)
+      this.#app.log.warn({ requestId, cause: failure.cause, code: failure.code }, 'a chat with an idempotency key failed')
+      await put({ event: 'error', id: `${id}:${all.length}`, data: bodyOf(failure, requestId) })
     } finally {
       clearInterval(heart)
     }
+    const { cluster, seal } = this.#app
+    await cluster.set(`${key(id)}:answer`, seal.close(JSON.stringify(short(all)), key(id)), answerMs)
   }
 
-  /** The events from a number on, those to come included; undefined when none are kept. */
+  /** The events from a number on, those to come included; undefined when none are kept any more. */
   async read (id: string, from: number): Promise<AsyncIterable<NumberedEvent> | undefined> {
     const { next } = await this.#app.cluster.list(key(id))
-    return next === 0 ? undefined : this.#follow(id, from)
+    return next === 0 ? undefined : this.follow(id, from)
   }
 
-  /** Waits for the first event: until then the chat may still be refused as an ordinary failure. */
-  async follow (id: string): Promise<AsyncIterable<NumberedEvent>> {
-    return this.#follow(id, 0)
-  }
-
-  async * #follow (id: string, from: number): AsyncGenerator<NumberedEvent, void, undefined> {
+  /** The short form of the answer: its start, its text in one piece, its end. */
+  async answer (id: string): Promise<AsyncIterable<NumberedEvent> | undefined> {
     const { cluster, seal } = this.#app
-    const reading = setInterval(() => { cluster.set(`${key(id)}:read`, '1', aliveMs).catch(() => {}) }, aliveMs / 3)
-    await cluster.set(`${key(id)}:read`, '1', aliveMs)
+    const sealed = await cluster.get(`${key(id)}:answer`)
+    const text = sealed === undefined ? undefined : seal.open(sealed, key(id))
+    return text === undefined ? undefined : given(JSON.parse(text) as NumberedEvent[])
+  }
+
+  async * follow (id: string, from: number): AsyncGenerator<NumberedEvent, void, undefined> {
+    const { cluster, seal } = this.#app
+    const reading = async () => { await cluster.set(`${key(id)}:read`, '1', aliveMs) }
+    const sign = setInterval(() => { reading().catch(() => {}) }, aliveMs / 3)
     let next = from
     let quietSince = performance.now()
     try {
+      await reading()
       for (;;) {
         const woken = this.#woken(id)
         const { items, next: end } = await cluster.list(key(id), next)
         for (const item of items) {
-          const text = seal.open(item, key(id))
-          if (text === undefined) throw new ApiError('internal_error', 'a kept event cannot be read')
-          if (text === '') return
-          const event = JSON.parse(text) as NumberedEvent
+          const event = JSON.parse(seal.open(item, key(id)) ?? 'null') as NumberedEvent | null
+          if (event === null) throw new ApiError('internal_error', 'a kept event cannot be read')
           yield event
           if (last.has(event.event)) return
         }
         if (items.length > 0) quietSince = performance.now()
-        next = end
+        next = Math.max(next, end)
         if (performance.now() - quietSince > aliveMs && await cluster.get(`${key(id)}:run`) === undefined) {
           throw new ApiError('core_unavailable', 'the instance that ran this chat is gone', { retryAfter: 1 })
         }
         await woken
       }
     } finally {
-      clearInterval(reading)
+      clearInterval(sign)
+      await cluster.delete(`${key(id)}:read`).catch(() => {})
     }
   }
 
-  /** Says that the chat runs; answers whether nobody reads it. */
-  async #beat (id: string): Promise<boolean> {
+  /** Says that the chat runs, and stops it when nobody reads. */
+  #watch (id: string, stop: () => void): NodeJS.Timeout {
     const { cluster } = this.#app
-    await cluster.set(`${key(id)}:run`, '1', aliveMs)
-    return await cluster.get(`${key(id)}:read`) === undefined
+    let readAt = performance.now()
+    const beat = async () => {
+      await cluster.set(`${key(id)}:run`, '1', aliveMs)
+      if (await cluster.get(`${key(id)}:read`) !== undefined) readAt = performance.now()
+      else if (performance.now() - readAt > lonelyMs) stop()
+    }
+    beat().catch(() => {})
+    return setInterval(() => { beat().catch(() => {}) }, aliveMs / 6)
   }
 
-  /** An empty text ends the list. */
-  async #push (id: string, event: NumberedEvent | undefined, ttlMs: number): Promise<void> {
+  async #push (id: string, event: NumberedEvent): Promise<void> {
     const { cluster, seal } = this.#app
-    await cluster.push(key(id), seal.close(event === undefined ? '' : JSON.stringify(event), key(id)), { most: mostEvents, ttlMs })
+    await cluster.push(key(id), seal.close(JSON.stringify(event), key(id)), { most: mostEvents, ttlMs: last.has(event.event) ? afterMs : runningMs })
     const wakers = this.#wakers.get(id)
     this.#wakers.delete(id)
     for (const wake of wakers ?? []) wake()
@@ -107,18 +117,31 @@ export class ChatRecords {
   /** Resolves at the next event of this instance, and soon in any case: it may come from another one. */
   async #woken (id: string): Promise<void> {
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(done, pollMs)
       const wakers = this.#wakers.get(id) ?? new Set()
-      this.#wakers.set(id, wakers.add(done))
-      function done (): void {
+      const done = () => {
         clearTimeout(timer)
         wakers.delete(done)
+        if (wakers.size === 0 && this.#wakers.get(id) === wakers) this.#wakers.delete(id)
         resolve()
       }
+      const timer = setTimeout(done, pollMs)
+      this.#wakers.set(id, wakers.add(done))
     })
   }
 }
 
 function key (id: string): string {
   return `chat:${id}`
+}
+
+/** The pieces of the text as one; all else as it was. */
+function short (events: NumberedEvent[]): NumberedEvent[] {
+  let text = ''
+  for (const { event, data } of events) if (event === 'content') text = data.replace === true ? data.content : text + data.content
+  const first = events.findIndex(({ event }) => event === 'content')
+  return events.flatMap((event, index): NumberedEvent[] => event.event !== 'content' ? [event] : index === first ? [{ ...event, data: { content: text } }] : [])
+}
+
+async function * given<T> (items: T[]): AsyncGenerator<T, void, undefined> {
+  yield * items
 }

@@ -35,12 +35,12 @@ export default fp(async (app) => {
     if (route.config?.ownRecord !== true) route.onSend = [...[route.onSend ?? []].flat(), settle]
   })
 
-  async function note (request: FastifyRequest): Promise<void> {
-    request.claim = claimOf(request)
+  async function note (request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    request.claim = claimOf(request, reply)
   }
 
   async function claim (request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
-    const made = request.claim = claimOf(request)
+    const made = request.claim = claimOf(request, reply)
     if (made === undefined) return
     const { cluster, seal } = app
     const { place, fingerprint } = made
@@ -58,7 +58,8 @@ export default fp(async (app) => {
     const record = text === undefined ? undefined : JSON.parse(text) as Record
     if (record !== undefined && record.fingerprint !== fingerprint) throw new ApiError('unprocessable', 'this Idempotency-Key was used with another request')
     if (record?.state !== 'done') throw new ApiError('conflict', 'the first call with this Idempotency-Key is still at work', { retryAfter: 1 })
-    return await reply.code(record.status).headers({ ...record.headers, 'idempotent-replayed': 'true' }).send(record.body)
+    made.replayed()
+    return await reply.code(record.status).headers(record.headers).send(record.body)
   }
 
   async function settle (request: FastifyRequest, reply: FastifyReply, payload: unknown): Promise<unknown> {
