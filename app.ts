@@ -9,9 +9,12 @@ import chat from './plugins/chat/index.ts'
 import cluster from './plugins/cluster/index.ts'
 import core from './plugins/core.ts'
 import errors, { clientErrorHandler } from './plugins/errors.ts'
+import etag from './plugins/etag.ts'
+import exclusive from './plugins/exclusive.ts'
 import health from './plugins/health.ts'
 import idempotency from './plugins/idempotency/index.ts'
 import inner from './plugins/inner.ts'
+import lists from './plugins/lists.ts'
 import mcp from './plugins/mcp/index.ts'
 import openapi from './plugins/openapi/index.ts'
 import operations from './plugins/operations.ts'
@@ -20,7 +23,9 @@ import security from './plugins/security.ts'
 import sse from './plugins/sse/index.ts'
 import telemetry from './plugins/telemetry/index.ts'
 import { createLogger } from './plugins/telemetry/logger.ts'
-import { requestIdOf, traceOf } from './plugins/telemetry/trace.ts'
+import { RequestLog } from './plugins/telemetry/request-log.ts'
+import { requestIdOf } from './plugins/telemetry/trace.ts'
+import usage from './plugins/usage.ts'
 import validation from './plugins/validation.ts'
 
 declare module 'fastify' {
@@ -41,9 +46,13 @@ const plugins = [
   validation,
   health,
   cluster,
+  exclusive,
   core,
   auth,
   rateLimit, // after auth: limits count callers
+  usage,
+  lists,
+  etag,
   idempotency,
   sse,
   chat,
@@ -58,7 +67,7 @@ export async function buildApp (config: Readonly<Config>, destination?: Destinat
     ...tlsOf(config),
     loggerInstance: createLogger(config, { service: pkg.name, version: pkg.version }, destination),
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
-    childLoggerFactory: (logger, bindings, options, raw) => logger.child({ ...bindings, traceId: traceOf(raw).traceId }, options),
+    childLoggerFactory: (logger, { requestId }, options, raw) => new RequestLog(logger, raw, requestId),
     genReqId: requestIdOf,
     trustProxy: api.trust_proxy.length > 0 ? api.trust_proxy : false,
     bodyLimit: api.max_body,

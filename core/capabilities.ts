@@ -1,6 +1,7 @@
 /** What an operation may need of a Core, by name, and the Core's route that gives it. */
 export const capabilities = {
   chat: 'POST /v1/chat',
+  'users.resolve': 'POST /v1/users/resolve',
   'agents.read': 'GET /v1/agents/{}',
   'agents.list': 'GET /v1/agents',
   'agents.create': 'POST /v1/agents',

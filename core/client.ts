@@ -5,6 +5,7 @@ import type { Access } from '../schemas/contract.ts'
 import type { Config } from '../schemas/config.ts'
 import { type Answer, dataOf, parseAnswer } from './envelope.ts'
 import { introspect, probe, type Verdict } from './keys.ts'
+import type { Leaving } from './departure.ts'
 import { codeOf, isNetworkFailure, withRetries } from './retry.ts'
 import { tokensIn } from './stream.ts'
 import type { CoreToken } from './types.ts'
@@ -17,7 +18,7 @@ export interface Caller {
   /** Names the caller in counters and logs without being the key. */
   digest: string
   /** The end user that the key is bound to. */
-  sub?: string
+  sub?: string | undefined
 }
 
 export interface CallOptions {
@@ -25,7 +26,7 @@ export interface CallOptions {
   /** Sent as `X-Muxi-User-Id`. */
   user?: string
   /** Ends the call when it aborts. */
-  signal?: AbortSignal
+  signal?: Leaving
   /** W3C trace context of the call. */
   traceparent?: string
   /** What is asked for, as `no <what>` names it. */
@@ -42,7 +43,7 @@ export interface Observer {
   onAway: (error: ApiError) => void
 }
 
-interface Exchange { method: Dispatcher.HttpMethod, path: string, headers: Record<string, string>, body?: string, signal?: AbortSignal | undefined }
+interface Exchange { method: Dispatcher.HttpMethod, path: string, headers: Record<string, string>, body?: string, signal?: Leaving | undefined }
 
 /** Which of the Core's keys a path takes, by its first segment; all others are the admin's. */
 const takes: Record<string, 'client' | 'either'> = {
@@ -104,7 +105,8 @@ export class CoreClient {
         path: `${this.#prefix}/v1${path}`,
         headers: { ...headers, accept: 'text/event-stream', 'content-type': 'application/json' },
         body: JSON.stringify(body),
-        signal: options.signal
+        // undici listens to it as we do.
+        signal: options.signal as AbortSignal | undefined
       }), { retries: this.#settings.retries, read: false, signal: options.signal })
       status = answer.statusCode
       if (status !== 200 || !String(answer.headers['content-type']).startsWith('text/event-stream')) {
@@ -120,7 +122,7 @@ export class CoreClient {
     }
   }
 
-  async * #tokens (body: AsyncIterable<Uint8Array>, signal: AbortSignal | undefined, onEnd: () => void): AsyncGenerator<CoreToken, void, undefined> {
+  async * #tokens (body: AsyncIterable<Uint8Array>, signal: Leaving | undefined, onEnd: () => void): AsyncGenerator<CoreToken, void, undefined> {
     try {
       yield * tokensIn(body, { maxFrame: this.#settings.max_answer, onMalformed: this.#observer.onMalformed })
     } catch (error) {
@@ -201,20 +203,20 @@ export class CoreClient {
     const started = performance.now()
     let status = 0
     try {
-      const answer = await withRetries(async () => await this.#dispatch(request), {
+      const answer = await withRetries(() => this.#dispatch(request), {
         retries: this.#settings.retries, read: request.method === 'GET', signal: request.signal
       })
       status = answer.status
       return answer
     } finally {
-      this.#observer.onCall({ method: request.method, route: routeOf(request.path.replace('/v1', '')), status, seconds: (performance.now() - started) / 1_000 })
+      this.#observer.onCall({ method: request.method, route: routeOf(request.path.startsWith('/v1/') ? request.path.slice(3) : request.path), status, seconds: (performance.now() - started) / 1_000 })
     }
   }
 
   /** One request, read in full. undici's dispatch without its stream of the body: half the cost of `request` for small answers. */
-  async #dispatch ({ method, path, headers, body, signal }: Exchange): Promise<Answer> {
+  #dispatch ({ method, path, headers, body, signal }: Exchange): Promise<Answer> {
     const { max_answer: most, timeout_ms: timeout } = this.#settings
-    return await new Promise<Answer>((resolve, reject) => {
+    return new Promise<Answer>((resolve, reject) => {
       let control: Dispatcher.DispatchController | undefined
       let stopped: Error | undefined
       const stop = (reason: Error) => {
@@ -224,7 +226,7 @@ export class CoreClient {
         control?.abort(reason)
       }
       const timer = setTimeout(() => { stop(new ApiError('core_timeout', `the MUXI Core did not answer within ${timeout} ms`)) }, timeout)
-      const onAbort = () => { stop(signal?.reason) }
+      const onAbort = () => { stop(signal?.reason as Error) }
       const settled = () => {
         clearTimeout(timer)
         signal?.removeEventListener('abort', onAbort)
@@ -233,7 +235,7 @@ export class CoreClient {
         onAbort()
         return
       }
-      signal?.addEventListener('abort', onAbort, { once: true })
+      signal?.addEventListener('abort', onAbort)
 
       const answer: Answer = { status: 0, headers: {}, text: '' }
       const chunks: Buffer[] = []
@@ -267,7 +269,7 @@ export class CoreClient {
   }
 
   /** What a failure means to the caller. The address stays in the cause, for the log. */
-  #failure (error: unknown, signal: AbortSignal | undefined): unknown {
+  #failure (error: unknown, signal: Leaving | undefined): unknown {
     if (error instanceof ApiError) return error
     if (signal?.aborted === true) return new ApiError('request_timeout', 'the caller went away')
     if (/^UND_ERR_(?:HEADERS|BODY)_TIMEOUT$/.test(codeOf(error))) return new ApiError('core_timeout', 'the MUXI Core went silent', { cause: error })
@@ -279,8 +281,11 @@ export class CoreClient {
   }
 }
 
+/** The first segment. */
 function routeOf (path: string): string {
-  return /^\/([a-z.]+)/.exec(path)?.[1] ?? '/'
+  let end = 1
+  while (end < path.length && path[end] !== '/' && path[end] !== '?') end++
+  return path.slice(1, end) || '/'
 }
 
 async function limited (body: AsyncIterable<Uint8Array>, most: number): Promise<string> {

@@ -21,6 +21,7 @@ const mostPages = 100
 export function listedMemories (core: CoreCalls, isOurs: (memory: Memory) => boolean): Memories {
   return {
     search: async (user, query, limit) => {
+      if (!await isKnown(core, user)) return []
       const wanted = wordsIn(query)
       const found: (Memory & { similarity: number })[] = []
       let seen = 0
@@ -35,6 +36,7 @@ export function listedMemories (core: CoreCalls, isOurs: (memory: Memory) => boo
       return found.sort((a, b) => b.similarity - a.similarity).slice(0, limit)
     },
     clear: async (user) => {
+      if (!await isKnown(core, user)) return 0
       // The Core deletes by id and does not ask whose it is: only what stands in this user's own list.
       const ids: string[] = []
       for await (const memory of memoriesOf(core, user)) if (!isOurs(memory)) ids.push(memory.id)
@@ -43,6 +45,13 @@ export function listedMemories (core: CoreCalls, isOurs: (memory: Memory) => boo
       return cleared
     }
   }
+}
+
+/** Whether the Core has met a user. To be asked first: listing the memories of a user makes the user known. */
+export async function isKnown (core: CoreCalls, user: string): Promise<boolean> {
+  // Its route takes no slash, escaped or not.
+  if (user.includes('/')) return true
+  return await unlessMissing(async () => await core.get(`/users/${encodeURIComponent(user)}`))
 }
 
 /** Every memory of a user, newest first. Not those of scopes that the user shares with others. */
@@ -58,8 +67,12 @@ export async function * memoriesOf (core: CoreCalls, user: string): AsyncGenerat
 
 /** Deletes a memory that was found in the user's own list; false when it was gone already. */
 export async function forget (core: CoreCalls, user: string, id: string): Promise<boolean> {
+  return await unlessMissing(async () => await core.delete(`/memories/${encodeURIComponent(id)}`, { user }))
+}
+
+async function unlessMissing (call: () => Promise<unknown>): Promise<boolean> {
   try {
-    await core.delete(`/memories/${encodeURIComponent(id)}`, { user })
+    await call()
     return true
   } catch (error) {
     if (error instanceof ApiError && error.code === 'not_found') return false

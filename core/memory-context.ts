@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { ApiError } from '../errors.ts'
 import type { Context, Contexts } from './context.ts'
 import { checkDocument, merge, pathsIn, without, type Document } from './documents.ts'
-import { forget, memoriesOf, type Memory } from './memories.ts'
+import { forget, isKnown, memoriesOf, type Memory } from './memories.ts'
 import type { CoreCalls } from './types.ts'
 
 /** Runs the work while no other instance runs work of that name. */
@@ -18,23 +18,27 @@ export function isContext ({ content }: Memory): boolean {
 /** Contexts in a Core that has none: one memory of the user, marked, with the document in it. The newest counts. */
 export function memoryContexts (core: CoreCalls, exclusively: Exclusively): Contexts {
   /** A user without a context must at least exist. */
-  const known = async (user: string): Promise<void> => { await core.get(`/users/${encodeURIComponent(user)}`, { what: `user ${user}` }) }
+  const known = async (user: string): Promise<void> => {
+    if (!await isKnown(core, user)) throw new ApiError('not_found', `no user ${user}`)
+  }
 
   const change = async (user: string, version: string | undefined, create: boolean, alter: (document: Document) => { after: Document, fields: string[] }): Promise<string[]> =>
     await exclusively(`context:${digest(user)}`, async () => {
+      // Parallel first calls of a new user fail at the Core: make the user known before.
+      await (create ? core.post('/users/resolve', { identifier: user }) : known(user))
       const entries: Memory[] = []
       for await (const memory of memoriesOf(core, user)) if (isContext(memory)) entries.push(memory)
       const current = contextIn(entries)
-      if (current === undefined && !create) await known(user)
       if (version !== undefined && version !== (current ?? nothing).version) throw new ApiError('precondition_failed', `the context of ${user} was changed in the meantime: read it again`)
 
       const { after, fields } = alter(current?.knowledge ?? {})
       checkDocument(after)
-      // Parallel first calls of a new user fail at the Core: make the user known before.
-      if (current === undefined && create) await core.post('/users/resolve', { identifier: user }, {})
       const isEmpty = Object.keys(after).length === 0
-      if (!isEmpty) await core.post('/memories', { content: marker + JSON.stringify(after) }, { user })
+      const content = marker + JSON.stringify(after)
+      if (entries[0]?.content === content || (isEmpty && entries.length === 0)) return fields
+      const made = isEmpty ? undefined : await core.post<{ id?: string }>('/memories', { content }, { user })
       for (const { id } of entries) {
+        if (id === made?.id) continue
         // One that stays behind does no harm as long as there is a newer one.
         const gone = forget(core, user, id)
         await (isEmpty ? gone : gone.catch(() => false))
@@ -44,11 +48,11 @@ export function memoryContexts (core: CoreCalls, exclusively: Exclusively): Cont
 
   return {
     get: async (user) => {
+      await known(user)
       for await (const memory of memoriesOf(core, user)) {
         const context = contextIn([memory])
         if (context !== undefined) return context
       }
-      await known(user)
       return nothing
     },
     add: async (user, knowledge, version) => {

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import type { Leaving } from './departure.ts'
 
 /** No byte of the request can have left. */
 const unsent = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT'])
@@ -14,7 +14,7 @@ export const codeOf = (error: unknown): string => {
 export const isNetworkFailure = (error: unknown): boolean => unsent.has(codeOf(error)) || broken.has(codeOf(error)) || /^(?:ERR_TLS|ERR_SSL|CERT_|UNABLE_TO|SELF_SIGNED|DEPTH_ZERO|UND_ERR(?!_INVALID|_NOT_SUPPORTED))/.test(codeOf(error))
 
 /** Runs `attempt`, and again while that is safe: a read after any broken connection, a write only when nothing of it was sent. */
-export async function withRetries<T> (attempt: () => Promise<T>, { retries, read, signal }: { retries: number, read: boolean, signal: AbortSignal | undefined }): Promise<T> {
+export async function withRetries<T> (attempt: () => Promise<T>, { retries, read, signal }: { retries: number, read: boolean, signal: Leaving | undefined }): Promise<T> {
   for (let failures = 0; ; failures++) {
     try {
       return await attempt()
@@ -22,7 +22,22 @@ export async function withRetries<T> (attempt: () => Promise<T>, { retries, read
       const again = unsent.has(codeOf(error)) || (read && broken.has(codeOf(error)))
       if (!again || failures >= retries || signal?.aborted) throw error
       // Full jitter: clients of one dead Core must not come back in step.
-      await sleep(Math.random() * Math.min(400, 50 * 2 ** (failures + 1)), undefined, { signal })
+      await pause(Math.random() * Math.min(400, 50 * 2 ** (failures + 1)), signal)
     }
   }
+}
+
+/** Rejects at once when the caller leaves. */
+async function pause (ms: number, signal: Leaving | undefined): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const onAbort = () => {
+      clearTimeout(timer)
+      reject(signal?.reason as Error)
+    }
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', onAbort)
+      resolve()
+    }, ms)
+    signal?.addEventListener('abort', onAbort)
+  })
 }

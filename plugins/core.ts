@@ -3,18 +3,19 @@ import type { FastifyRequest } from 'fastify'
 import type { Capability } from '../core/capabilities.ts'
 import { CoreClient, type CallOptions } from '../core/client.ts'
 import { CoreConnection } from '../core/connection.ts'
-import type { CoreToken } from '../core/types.ts'
-import { ApiError } from '../errors.ts'
+import { coreContexts, type Contexts } from '../core/context.ts'
+import { listedMemories, type Memories } from '../core/memories.ts'
+import { isContext, memoryContexts } from '../core/memory-context.ts'
+import type { CallDetails, CoreCalls, CoreToken } from '../core/types.ts'
 
 /** The Core as one request sees it: on behalf of its caller, in its trace, ended when the caller goes away. */
-export interface RequestCore {
-  get: <T>(path: string, options?: Own) => Promise<T>
-  post: <T>(path: string, body: unknown, options?: Own) => Promise<T>
-  patch: <T>(path: string, body: unknown, options?: Own) => Promise<T>
-  delete: <T>(path: string, options?: Own) => Promise<T>
-  stream: (path: string, body: unknown, options?: Own) => Promise<AsyncIterable<CoreToken>>
+export interface RequestCore extends CoreCalls {
+  stream: (path: string, body: unknown, options?: CallDetails) => Promise<AsyncIterable<CoreToken>>
+  /** What is known of users: in the Core's own contexts, else in a marked memory of each. */
+  readonly contexts: Contexts
+  /** For a Core that lists memories, but does not search them. */
+  readonly memories: Memories
 }
-type Own = Pick<CallOptions, 'user' | 'what'>
 
 declare module 'fastify' {
   interface FastifyInstance { core: CoreConnection }
@@ -22,6 +23,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** What the operation needs of the Core; a Core without it makes it 501. */
     capability?: Capability
+    /** What the operation uses where the Core offers it; a Core without it gives less. */
+    prefers?: Capability
   }
 }
 
@@ -48,27 +51,31 @@ export default fp(async (app) => {
 
   app.decorateRequest('core', {
     getter (this: FastifyRequest): RequestCore {
-      const { caller, trace, gone: signal } = this
+      const { caller, trace, departure: signal } = this
       const traceparent = `00-${trace.traceId}-${trace.spanId}-${trace.flags}`
-      const options = (own?: Own): CallOptions => ({ caller, signal, traceparent, ...own })
+      const options = (own?: CallDetails): CallOptions => ({ caller, signal, traceparent, ...own })
       return {
         get: async (path, own) => await client.get(path, options(own)),
         post: async (path, body, own) => await client.post(path, body, options(own)),
         patch: async (path, body, own) => await client.patch(path, body, options(own)),
         delete: async (path, own) => await client.delete(path, options(own)),
-        stream: async (path, body, own) => await client.stream(path, body, options(own))
+        stream: async (path, body, own) => await client.stream(path, body, options(own)),
+        get contexts () {
+          const own = (['read', 'create', 'update', 'delete'] as const).every((verb) => core.offers(`contexts.${verb}`))
+          return own ? coreContexts(this) : memoryContexts(this, app.exclusively)
+        },
+        get memories () { return listedMemories(this, isContext) }
       }
     }
   })
 
-  app.addHook('preParsing', async ({ routeOptions: { config: { capability } } }) => {
-    if (capability !== undefined && !core.offers(capability)) {
-      throw new ApiError('not_implemented', `this MUXI Core does not offer ${capability}`, { details: { capability } })
-    }
+  app.addHook('preParsing', ({ routeOptions: { config: { capability } } }, reply, payload, done) => {
+    if (capability !== undefined) core.require(capability)
+    done()
   })
 
   app.addHook('onClose', async () => {
     core.close()
     await client.close()
   })
-}, { name: 'core', dependencies: ['telemetry', 'health'] })
+}, { name: 'core', dependencies: ['exclusive', 'telemetry', 'health'] })

@@ -13,6 +13,7 @@ const meanings: Partial<Record<ErrorCode, string>> = {
   not_found: 'There is no such thing',
   not_acceptable: 'This operation answers with text/event-stream only',
   conflict: 'It exists already, or is being changed',
+  precondition_failed: 'It was changed since the answer whose tag is in `If-Match`',
   payload_too_large: 'The body is too large',
   unsupported_media_type: 'The body is not JSON, or an attachment is of another type than it says',
   rate_limited: 'Too many calls; `Retry-After` says when to come back',
@@ -123,7 +124,8 @@ function addFailures (route: RouteOptions): void {
   if (schema.params !== undefined) possible.push('not_found')
   if (schema.body !== undefined) possible.push('payload_too_large', 'unsupported_media_type')
   if (schema.body !== undefined && config.capability !== undefined && method !== 'GET') possible.push('conflict')
-  if (config.capability !== undefined) possible.push('not_implemented')
+  if (config.capability !== undefined || config.prefers !== undefined) possible.push('not_implemented')
+  if (Object.hasOwn((schema.headers as { properties?: object } | undefined)?.properties ?? {}, 'if-match')) possible.push('precondition_failed')
   if (Object.keys(response['200']?.content ?? {}).includes('text/event-stream')) possible.push('not_acceptable')
   // A copy: contracts are shared values.
   const failures = Object.fromEntries(possible.map((code) => [statusOf[code], { description: meanings[code], content: forms }]))

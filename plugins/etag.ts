@@ -58,7 +58,8 @@ function conditional (request: FastifyRequest, reply: FastifyReply, payload: unk
   }
   const digest = hash('sha256', payload, 'base64url').slice(0, 22)
   // The version alone would hide what changes beside it, such as the counts of an agent.
-  const tag = reply.version === undefined ? `"${digest}"` : `"${reply.version}.${digest}"`
+  const version = String(reply.version ?? '')
+  const tag = /^[\w.-]{1,64}$/.test(version) ? `"${version}.${digest}"` : `"${digest}"`
   reply.header('etag', tag).header('cache-control', 'private, no-cache')
   const known = request.headers['if-none-match']
   if (known === undefined || !(known.trim() === '*' || tagsIn(known).some((one) => one.replace(/^W\//, '') === tag))) {

@@ -10,6 +10,8 @@ export interface Operation {
   url: string
   access: Access
   capability: Capability | undefined
+  /** What makes it whole; a Core without it serves it in part. */
+  prefers: Capability | undefined
   contract: Contract
   /** Units of the caller's limit that one call costs. */
   cost: number
@@ -53,6 +55,7 @@ export default fp(async (app) => {
         url,
         access: config?.access ?? 'admin',
         capability: config?.capability,
+        prefers: config?.prefers,
         // Checked by the compiler where the contract is written (`satisfies Contract`).
         contract: schema as unknown as Contract,
         cost: config?.cost ?? 1,

@@ -1,11 +1,15 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { CoreAgent } from '../core/types.ts'
+import { toTimestamp } from '../schemas/common.ts'
 import { type Agent, agentCreate, agentDelete, agentGet, agentImport, agentList, agentUpdate } from '../schemas/agents.ts'
 
 const agents: FastifyPluginAsyncTypebox = async (app) => {
-  app.get('/api/v1/agents', { schema: agentList, config: { access: 'admin', capability: 'agents.list' } }, async ({ core, query }) => {
+  app.get('/api/v1/agents', { schema: agentList, config: { access: 'admin', capability: 'agents.list', cacheable: true } }, async ({ core, query }, reply) => {
     const { agents: all = [] } = await core.get<{ agents?: CoreAgent[] }>('/agents')
-    return page(all.map(fromCore), query)
+    const { provider, model } = query
+    const found = all.map(fromCore).filter((agent) => (provider === undefined || agent.model?.provider === provider) && (model === undefined || agent.model?.model === model))
+    const { items: agents, pagination } = reply.page(found, query)
+    return { agents, pagination }
   })
 
   app.post('/api/v1/agents', { schema: agentCreate, config: { access: 'admin', capability: 'agents.create' } }, async ({ core, body }, reply) => {
@@ -19,30 +23,41 @@ const agents: FastifyPluginAsyncTypebox = async (app) => {
     return await reply.code(201).send({ id, description, created_at, status: 'created' as const, mcp_servers_connected: made.mcp_servers_connected ?? 0 })
   })
 
-  app.get('/api/v1/agents/:agent_id', { schema: agentGet, config: { access: 'admin', capability: 'agents.read' } }, async ({ core, params: { agent_id: id } }) =>
-    fromCore(await core.get<CoreAgent>(`/agents/${id}`, { what: `agent ${id}` })))
+  app.get('/api/v1/agents/:agent_id', { schema: agentGet, config: { access: 'admin', capability: 'agents.read', cacheable: true } }, async ({ core, params: { agent_id: id } }, reply) => {
+    const agent = await core.get<CoreAgent>(`/agents/${id}`, { what: `agent ${id}` })
+    reply.version = agent.version
+    return fromCore(agent)
+  })
 
-  app.patch('/api/v1/agents/:agent_id', { schema: agentUpdate, config: { access: 'admin', capability: 'agents.update' } }, async ({ core, body, params: { agent_id: id } }) => {
-    const { description, updated_at } = fromCore(await core.patch<CoreAgent>(`/agents/${id}`, body, { what: `agent ${id}` }))
+  app.patch('/api/v1/agents/:agent_id', { schema: agentUpdate, config: { access: 'admin', capability: 'agents.update' } }, async (request) => {
+    const { core, body, params: { agent_id: id } } = request
+    const changed = await request.ifUnchanged(async (ifMatch) => await core.patch<CoreAgent>(`/agents/${id}`, body, { what: `agent ${id}`, ifMatch }))
+    const { description, updated_at } = fromCore(changed)
     return { id, description, updated_at, status: 'updated' as const }
   })
 
-  app.delete('/api/v1/agents/:agent_id', { schema: agentDelete, config: { access: 'admin', capability: 'agents.delete' } }, async ({ core, params: { agent_id: id } }) => {
-    await core.delete(`/agents/${id}`, { what: `agent ${id}` })
+  app.delete('/api/v1/agents/:agent_id', { schema: agentDelete, config: { access: 'admin', capability: 'agents.delete' } }, async (request) => {
+    const { core, params: { agent_id: id } } = request
+    await request.ifUnchanged(async (ifMatch) => await core.delete(`/agents/${id}`, { what: `agent ${id}`, ifMatch }))
     return { id, status: 'deleted' as const }
   })
 }
 
 /** The Core counts time in seconds and may know a model by one string; what it does not know is left out. */
-function fromCore ({ description = '', model, created_at: created, updated_at: updated, mcp_servers: servers, knowledge_sources: sources, ...agent }: CoreAgent): Agent {
+function fromCore (agent: CoreAgent): Agent {
+  // Field by field: a copy of the rest costs three times as much.
   return {
-    ...agent,
-    description,
-    model: typeof model === 'string' ? modelOf(model) : model,
-    created_at: time(created),
-    updated_at: time(updated),
-    mcp_servers: servers as Agent['mcp_servers'],
-    knowledge_sources: sources as Agent['knowledge_sources']
+    id: agent.id,
+    name: agent.name,
+    description: agent.description ?? '',
+    model: typeof agent.model === 'string' ? modelOf(agent.model) : agent.model,
+    system_message: agent.system_message,
+    memory: agent.memory,
+    created_at: toTimestamp(agent.created_at),
+    updated_at: toTimestamp(agent.updated_at),
+    stats: agent.stats,
+    mcp_servers: agent.mcp_servers as Agent['mcp_servers'],
+    knowledge_sources: agent.knowledge_sources as Agent['knowledge_sources']
   }
 }
 
@@ -50,23 +65,6 @@ function fromCore ({ description = '', model, created_at: created, updated_at: u
 function modelOf (text: string): Agent['model'] {
   const slash = text.indexOf('/')
   return slash < 0 ? { model: text } : { provider: text.slice(0, slash), model: text.slice(slash + 1) }
-}
-
-function time (value: number | string | undefined): string | undefined {
-  return value === undefined ? undefined : new Date(typeof value === 'number' ? value * 1_000 : value).toISOString()
-}
-
-interface Query { limit: number, offset: number, provider?: string, model?: string, sort?: 'id' | '-id' | 'created_at' | '-created_at' }
-
-function page (all: Agent[], { limit, offset, provider, model, sort }: Query) {
-  const found = all.filter((agent) => (provider === undefined || agent.model?.provider === provider) && (model === undefined || agent.model?.model === model))
-  if (sort !== undefined) {
-    const field = sort.replace('-', '') as 'id' | 'created_at'
-    const direction = sort.startsWith('-') ? -1 : 1
-    found.sort((a, b) => ((a[field] ?? '') < (b[field] ?? '') ? -1 : 1) * direction)
-  }
-  const next = offset + limit
-  return { agents: found.slice(offset, next), pagination: { total: found.length, limit, offset, next_offset: next < found.length ? next : null } }
 }
 
 export default agents

@@ -1,5 +1,5 @@
 import { Type, type Static } from '@sinclair/typebox'
-import { AgentId, Id, Pagination, Timestamp, limit, offset, oneOf } from './common.ts'
+import { AgentId, Id, IfMatch, Pagination, Timestamp, corePath, limit, offset, oneOf, sort } from './common.ts'
 import type { Contract } from './contract.ts'
 
 const words = (maxLength: number, description: string) => Type.String({ minLength: 1, maxLength, description })
@@ -88,12 +88,7 @@ export const AgentUpdate = Type.Object({
 }, { title: 'AgentUpdate', additionalProperties: false, minProperties: 1 })
 
 export const AgentImport = Type.Object({
-  config_path: Type.Optional(Type.String({
-    maxLength: 1_024,
-    pattern: '^(?!/)(?!.*(?:^|/)\\.\\.(?:/|$))[^\\\\\\u0000-\\u001f]+\\.(?:yaml|yml|json)$',
-    description: 'A file on the Core: relative, without "..", .yaml, .yml or .json. This server never opens it',
-    examples: ['agents/finance.yaml']
-  })),
+  config_path: Type.Optional(corePath(['yaml', 'yml', 'json'], 'agents/finance.yaml')),
   config: Type.Optional(Type.Object({
     ...createFields,
     mcp_servers: Type.Optional(Type.Array(Type.Object({
@@ -129,7 +124,7 @@ export const agentList = {
     offset: offset(),
     provider: Type.Optional(words(64, 'Only agents whose model this provider serves')),
     model: Type.Optional(words(128, 'Only agents on this model')),
-    sort: Type.Optional(oneOf(['id', '-id', 'created_at', '-created_at'], { description: 'A leading - sorts downwards' }))
+    sort: sort('id', 'created_at')
   }, { additionalProperties: false }),
   response: { 200: Type.Object({ agents: Type.Array(AgentSummary), pagination: Pagination }, { title: 'AgentList' }) }
 } satisfies Contract
@@ -157,6 +152,7 @@ export const agentUpdate = {
   description: 'Only the fields sent are changed; `model` is merged by key.',
   tags: ['agents'],
   params,
+  headers: IfMatch,
   body: AgentUpdate,
   response: { 200: Type.Object({ id: Id, description: Type.String(), updated_at: Type.Optional(Timestamp), status: Type.Literal('updated') }, { title: 'AgentUpdated' }) }
 } satisfies Contract
@@ -166,6 +162,7 @@ export const agentDelete = {
   summary: 'Delete an agent',
   tags: ['agents'],
   params,
+  headers: IfMatch,
   response: { 200: Type.Object({ id: Id, status: Type.Literal('deleted') }, { title: 'AgentDeleted' }) }
 } satisfies Contract
 

@@ -18,7 +18,7 @@ export const UserId = Type.String({
   minLength: 1,
   maxLength: 256,
   // eslint-disable-next-line no-control-regex -- control characters are what it refuses
-  pattern: /^[^\u0000-\u001f\u007f]+$/.source,
+  pattern: /^(?!\.{1,2}$)[^\u0000-\u001f\u007f]+$/.source,
   description: 'The end user. E-mail addresses compare in lower case',
   examples: ['u42']
 })
@@ -48,6 +48,40 @@ export const limit = (fallback: number, maximum = 100) =>
 
 export const offset = () =>
   withDefault(Type.Integer({ minimum: 0, maximum: 1_000_000_000, description: 'Items to skip' }), 0)
+
+/** Fields that a list can be sorted by. */
+export const sort = <const T extends string>(...fields: T[]) =>
+  Type.Optional(oneOf(fields.flatMap((field) => [field, `-${field}`] as const), { description: 'A leading - sorts downwards' }))
+
+/** What is before an entry of a list that goes back in time. */
+export const before = () =>
+  Type.Optional(Type.String({ minLength: 1, maxLength: 256, description: 'Only what is older than the entry with this id: `next_before` of the page before' }))
+
+/** What tells how a list that goes back in time continues. */
+export const older = {
+  has_more: Type.Boolean({ description: 'Whether there are older ones' }),
+  next_before: Type.Union([Type.String(), Type.Null()], { description: 'Send it as `before` for the next page; null at the end' })
+}
+
+/** A file on the Core, by a relative path with one of these endings. */
+export const corePath = (endings: string[], example: string) => Type.String({
+  maxLength: 1_024,
+  pattern: `^(?!/)(?!.*(?:^|/)\\.\\.(?:/|$))[^\\\\\\u0000-\\u001f]+\\.(?:${endings.join('|')})$`,
+  description: `A file on the Core: relative, without "..", ${endings.map((ending) => `.${ending}`).join(', ')}. This server never opens it`,
+  examples: [example]
+})
+
+/** Headers of a change that may be made conditional. */
+export const IfMatch = Type.Object({
+  'if-match': Type.Optional(Type.String({ maxLength: 4_096, description: 'The `ETag` of the answer that the change was made from; 412 when there is another by now', examples: ['"7.3q2-7w"'] }))
+})
+
+/** The Core counts time in seconds, or spells it out in UTC, at times without saying so; undefined where it says nothing. */
+export function toTimestamp (value: number | string | undefined): string | undefined {
+  if (value === undefined) return undefined
+  const date = new Date(typeof value === 'number' ? value * 1_000 : /(?:Z|[+-]\d{2}:?\d{2})$/i.test(value) ? value : `${value}Z`)
+  return Number.isNaN(date.getTime()) ? undefined : date.toISOString()
+}
 
 /** One of a closed list of words. */
 export function oneOf<const T extends readonly string[]> (values: T, options: SchemaOptions = {}): TUnsafe<T[number]> {

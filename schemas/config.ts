@@ -59,6 +59,7 @@ export const Config = Type.Object({
     redis_prefix: Type.String({ default: 'muxi:', pattern: '^[\\x21-\\x7a]{1,64}$', description: 'What every key in Redis begins with' }),
     secret: text(undefined, { ...key, minLength: 32, description: 'From which every key for digests and ciphers is derived; the same on all instances, required with Redis; random at each start when unset' }),
     mcp: flag(true, 'Serve the Model Context Protocol at /mcp'),
+    mcp_commands: flag(true, 'Let admins connect agents to tool servers that are started as a command on the Core\'s host'),
     docs: flag(true, 'Serve the explorer at /docs')
   }, { additionalProperties: false, default: {} }),
   dev: Type.Object({
@@ -66,6 +67,7 @@ export const Config = Type.Object({
     admin_key: text(undefined, { ...key, description: 'Admin key of the embedded Core; generated at each start when unset' }),
     llm_url: text(undefined, { pattern: '^https?://\\S+$', description: 'An OpenAI-compatible endpoint that answers for the embedded Core\'s agents; a built-in model when unset', examples: ['http://localhost:11434/v1'] }),
     llm_key: text(undefined, { ...key, minLength: 1, description: 'Key of that endpoint' }),
+    state: text(undefined, { description: 'File in which the embedded Core keeps its agents, memories, knowledge and conversations over restarts; nothing is kept when unset' }),
     llm_model: text(undefined, { maxLength: 256, description: 'Model to ask that endpoint for' })
   }, { additionalProperties: false, default: {}, description: 'Used by `muxi-api dev` alone' })
 }, { additionalProperties: false })

@@ -24,9 +24,10 @@ function json (value: unknown): string {
 
 function operationsTable ({ operations }: FastifyInstance): string {
   const rows = operations.filter(({ hidden }) => !hidden).map((operation) => {
-    const { id, method, url, access, capability, contract } = operation
+    const { id, method, url, access, capability, prefers, contract } = operation
     const against = reasonAgainst(operation)
-    const core = capability === undefined ? '' : `${capability} (\`${capabilities[capability]}\`)`
+    const named = (name: keyof typeof capabilities) => `${name} (\`${capabilities[name]}\`)`
+    const core = [capability === undefined ? [] : named(capability), prefers === undefined ? [] : `in part without ${named(prefers)}`].flat().join('; ')
     return `| ${method} | \`${url.replaceAll(/:([a-z_]+)/g, '{$1}')}\` | \`${id}\` | ${access} | ${against === undefined ? 'yes' : `no: ${against}`} | ${core} | ${contract.summary} |`
   })
   return [
@@ -36,6 +37,7 @@ function operationsTable ({ operations }: FastifyInstance): string {
     '',
     'Level: `public` needs no key, `user` a user key or an admin key, `admin` an admin key. A tool has the name of its operation.',
     'Capability: what the MUXI Core must offer; a Core without it makes the operation answer 501 `not_implemented` and hides the tool.',
+    'Where the table says "in part without", such a Core still serves what it can; the rest is 501.',
     '',
     '| method | path | operation id | level | MCP tool | Core capability | what it does |',
     '| --- | --- | --- | --- | --- | --- | --- |',

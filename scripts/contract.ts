@@ -1,4 +1,5 @@
 import { contractDocuments } from './contract-documents.ts'
+import { factsDocuments } from './facts-documents.ts'
 import { output } from './output.ts'
 
-output(await contractDocuments(), 'npm run contract')
+output({ ...await contractDocuments(), ...factsDocuments() }, 'npm run contract')

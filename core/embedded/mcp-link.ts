@@ -1,8 +1,8 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { type CallToolResult, Client, ProtocolError, StreamableHTTPClientTransport, type Tool } from '@modelcontextprotocol/client'
-import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
 import { splitCommand } from './command-line.ts'
 import type { McpServer } from './mcp-definition.ts'
+import { McpProgram } from './mcp-program.ts'
 
 /** An open connection to an MCP server, as long as it lasts. */
 export interface Link {
@@ -20,7 +20,7 @@ interface Listeners {
   /** gives the attempt up */
   signal: AbortSignal
 }
-type Transport = StreamableHTTPClientTransport | StdioClientTransport
+type Transport = StreamableHTTPClientTransport | McpProgram
 
 const connectMs = 10_000
 const callMs = 60_000
@@ -43,29 +43,13 @@ export async function connect (definition: McpServer, listeners: Listeners): Pro
 function linkOf (client: Client, transport: Transport): Link {
   return {
     get sessionId () { return transport instanceof StreamableHTTPClientTransport ? transport.sessionId : undefined },
-    get pid () { return transport instanceof StdioClientTransport ? transport.pid ?? undefined : undefined },
+    get pid () { return transport instanceof McpProgram ? transport.pid ?? undefined : undefined },
     listTools: async () => (await client.listTools(undefined, { cacheMode: 'refresh', timeout: connectMs })).tools,
     call: async (name, parameters, signal) => await client.callTool({ name, arguments: parameters }, { signal, timeout: callMs }),
     close: async () => {
-      if (transport instanceof StdioClientTransport) return await endProgram(transport, client)
-      await Promise.race([transport.terminateSession().catch(() => {}), wait(politeMs)])
-      await client.close()
+      if (transport instanceof StreamableHTTPClientTransport) await Promise.race([transport.terminateSession().catch(() => {}), wait(politeMs)])
+      await closeBoth(client, transport)
     }
-  }
-}
-
-async function endProgram (transport: StdioClientTransport, client: Client): Promise<void> {
-  const { pid } = transport
-  // one that does not end when its input does is told outright
-  const kill = setTimeout(() => { endByForce(pid) }, politeMs)
-  await client.close().finally(() => clearTimeout(kill))
-}
-
-function endByForce (pid: number | null): void {
-  try {
-    if (pid !== null) process.kill(pid)
-  } catch {
-    // it has ended by itself, and something that it started holds its output open
   }
 }
 
@@ -91,10 +75,14 @@ async function handshake (definition: McpServer, mode: 'auto' | 'legacy', { onTo
     await client.connect(transport, { timeout: connectMs, signal })
     return { client, transport }
   } catch (err) {
-    await client.close().catch(() => {})
-    await transport.close().catch(() => {})
+    await closeBoth(client, transport)
     throw err
   }
+}
+
+async function closeBoth (client: Client, transport: Transport): Promise<void> {
+  const closed = client.close().catch(() => {})
+  await (transport instanceof McpProgram ? transport.end(closed) : closed)
 }
 
 function transportOf ({ url, command = '', credentials = {} }: McpServer): Transport {
@@ -104,5 +92,5 @@ function transportOf ({ url, command = '', credentials = {} }: McpServer): Trans
   }
   const [program = '', ...args] = splitCommand(command) ?? []
   // the environment of this process stays its own, but for what a program needs to start at all
-  return new StdioClientTransport({ command: program, args, env: { ...credentials }, stderr: 'ignore' })
+  return new McpProgram({ command: program, args, env: { ...credentials }, stderr: 'ignore' })
 }

@@ -2,9 +2,10 @@ import fp from 'fastify-plugin'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { FastifyRequest } from 'fastify'
 import type { Caller } from '../../core/client.ts'
+import type { Verdict } from '../../core/keys.ts'
 import { ApiError } from '../../errors.ts'
 import type { Access } from '../../schemas/contract.ts'
-import { Verdicts } from './verdicts.ts'
+import { Verdicts, type From } from './verdicts.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -23,38 +24,40 @@ const userForm = /^[^\p{Cc}]{1,256}$/u
 
 /** Names the caller of every request and turns away those below the route's level. */
 export default fp(async (app) => {
-  const { verdicts: counter } = app.metrics
   const verdicts = new Verdicts(app.secretFor('key digests'), app.config.api, async (key) => await app.core.accessOf(key))
+  const counts = (source: From) => ({ yes: app.metrics.verdicts.labels({ source, verdict: 'yes' }), no: app.metrics.verdicts.labels({ source, verdict: 'no' }) })
+  const counted = { cache: counts('cache'), core: counts('core') }
 
   app.decorateRequest('caller')
   app.decorateRequest('userId', userOf)
 
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
     const needed = request.is404 || request.method === 'OPTIONS' ? 'public' : request.routeOptions.config.access ?? 'admin'
     if (needed === 'public') {
       request.caller = anonymous
+      done()
       return
     }
-    request.caller = await identify(request.headers)
-    if (rank[request.caller.access] < rank[needed]) {
-      reply.header('www-authenticate', `Bearer realm="muxi", error="insufficient_scope", scope="${needed}"`)
-      throw new ApiError('forbidden', `this needs a key of level ${needed}`)
+    const key = keyIn(request.headers)
+    if (key === undefined || !form.test(key)) {
+      done(key === undefined ? new ApiError('unauthorized', 'send the header Authorization: Bearer <key>') : invalid())
+      return
     }
-  })
-
-  async function identify (headers: IncomingHttpHeaders): Promise<Caller> {
-    const key = keyIn(headers)
-    if (key === undefined) throw new ApiError('unauthorized', 'send the header Authorization: Bearer <key>')
-    if (!form.test(key)) throw invalid()
     const digest = verdicts.digest(key)
+    const admit = (verdict: Verdict | undefined, from: From): ApiError | undefined => {
+      counted[from][verdict === undefined ? 'no' : 'yes'].inc()
+      if (verdict === undefined) return invalid()
+      const { access, sub } = verdict
+      request.caller = { key, access, digest, sub }
+      if (rank[access] >= rank[needed]) return undefined
+      reply.header('www-authenticate', `Bearer realm="muxi", error="insufficient_scope", scope="${needed}"`)
+      return new ApiError('forbidden', `this needs a key of level ${needed}`)
+    }
+    // A key that is known needs no promise.
     const known = verdicts.known(digest)
-    const verdict = known === undefined ? await verdicts.ask(key, digest) : known
-    const refused = verdict === undefined || verdict === 'refused'
-    counter.inc({ source: known === undefined ? 'core' : 'cache', verdict: refused ? 'no' : 'yes' })
-    if (refused) throw invalid()
-    const { access, sub } = verdict
-    return sub === undefined ? { key, access, digest } : { key, access, digest, sub }
-  }
+    if (known !== undefined) done(admit(known === 'refused' ? undefined : known, 'cache'))
+    else verdicts.ask(key, digest).then((verdict) => { done(admit(verdict, 'core')) }, done)
+  })
 }, { name: 'auth', dependencies: ['cluster', 'core', 'errors', 'operations', 'telemetry'] })
 
 /** The key of a request: `Authorization: Bearer`, else `X-API-Key`, which some MCP hosts can send alone. */

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import fp from 'fastify-plugin'
 import type { FastifyRequest } from 'fastify'
 import type { ChatEvent, ChatInput, RoutedMessage, ToolCall } from '../../schemas/chat.ts'
+import { LRUCache } from 'lru-cache'
 import { Departure } from '../../core/departure.ts'
 import { ApiError } from '../../errors.ts'
 import { filesOf } from './attachments.ts'
@@ -18,6 +19,10 @@ const keptMs = 86_400_000
 interface Exchange { id: string, userId: string, sessionId: string | undefined, input: ChatInput }
 
 declare module 'fastify' {
+  interface FastifyInstance {
+    /** Makes a user known to the Core, once. */
+    introduce: (request: FastifyRequest, userId: string) => Promise<void>
+  }
   interface FastifyRequest {
     /** Sends a message to one agent, or to the one that the overlord picks; resolves when the Core has begun to answer. */
     chat: (input: ChatInput, agentId?: string) => Promise<Chat>
@@ -27,6 +32,7 @@ declare module 'fastify' {
 /** The one way to talk to an agent, for every protocol. */
 export default fp(async (app) => {
   const records = new ChatRecords(app)
+  app.decorate('introduce', introductions())
 
   app.decorateRequest('chat', async function (this: FastifyRequest, input, agentId) {
     const { claim, headers: { 'last-event-id': lastEventId }, routeOptions: { config: { ownRecord } } } = this
@@ -71,7 +77,24 @@ export default fp(async (app) => {
     if (events === undefined) throw new ApiError('not_found', 'no stream to resume after that Last-Event-ID: only a chat with an Idempotency-Key is kept, until a minute after its end')
     return events
   }
-}, { name: 'chat', dependencies: ['auth', 'cluster', 'core', 'idempotency'] })
+}, { name: 'chat', dependencies: ['auth', 'cluster', 'core', 'idempotency', 'usage'] })
+
+/** Of a new user's first chats at once the real Core fails all but one: it is told of each user before the first. */
+function introductions (): (request: FastifyRequest, userId: string) => Promise<void> {
+  const known = new LRUCache<string, Promise<void>>({ max: 10_000 })
+  return async ({ core, server, log }, userId) => {
+    if (!server.core.offers('users.resolve')) return
+    let introduced = known.get(userId)
+    if (introduced === undefined) {
+      introduced = core.post('/users/resolve', { identifier: userId }, { user: userId }).then(() => {}, (error: unknown) => {
+        known.delete(userId)
+        log.debug({ err: error }, 'the MUXI Core was not told of the user')
+      })
+      known.set(userId, introduced)
+    }
+    await introduced
+  }
+}
 
 interface Start { id: string, input: ChatInput, agentId: string | undefined, signal: Departure }
 
@@ -84,6 +107,8 @@ async function begin (request: FastifyRequest, { id, input, agentId, signal }: S
   if (agentId !== undefined) await request.core.get(`/agents/${agentId}`, { what: `agent ${agentId}` })
   if (metadata !== undefined) request.log.info({ metadata }, 'chat metadata')
 
+  await request.server.introduce(request, userId)
+
   const tokens = await request.core.stream('/chat', {
     message: content,
     stream: true,
@@ -94,7 +119,7 @@ async function begin (request: FastifyRequest, { id, input, agentId, signal }: S
     ...(files.length > 0 && { files })
   }, { user: userId, signal })
   const exchange: Exchange = { id, userId, sessionId: session_id, input }
-  const events = eventsOf(tokens, id, (made) => { exchange.sessionId ??= made })
+  const events = counted(eventsOf(tokens, id, (made) => { exchange.sessionId ??= made }), (agent) => { request.server.usage.answered(agent, userId) })
   return { events: numbered(events, id), answer: async () => await collect(events, exchange) }
 }
 
@@ -105,6 +130,16 @@ function newId (): string {
 /** A chat that is read as a stream alone. */
 function streamOf (events: AsyncIterable<NumberedEvent>): Chat {
   return { events, answer: async () => { throw new Error('this chat is kept as a stream') } }
+}
+
+/** Tells who has answered, once they have. */
+async function * counted (events: AsyncIterable<ChatEvent>, onAnswer: (agentId: string | undefined) => void): AsyncGenerator<ChatEvent, void, undefined> {
+  let agentId: string | undefined
+  for await (const event of events) {
+    if (event.event === 'message_start' || event.event === 'message_end') agentId = event.data.agent_id ?? agentId
+    if (event.event === 'message_end') onAnswer(agentId)
+    yield event
+  }
 }
 
 async function * numbered (events: AsyncIterable<ChatEvent>, id: string): AsyncGenerator<NumberedEvent, void, undefined> {

@@ -26,6 +26,8 @@ function targetOf ({ operation: { method, url, contract }, places }: Tool, args:
     else {
       // As a piece of a path these would name another operation.
       if (typeof value !== 'string' || /^\.{0,2}$/.test(value)) return refused(name, typeof value === 'string' ? 'cannot be empty, . or ..' : 'must be string')
+      // Half of a surrogate pair has no place in a URL.
+      if (/\p{Cs}/u.test(value)) return refused(name, 'must be Unicode text')
       path = path.replace(`:${name}`, () => encodeURIComponent(value))
     }
   }

@@ -14,6 +14,12 @@ declare module 'fastify' {
 const tags = [
   { name: 'chat', description: 'Talk to agents' },
   { name: 'agents', description: 'The agents of this MUXI' },
+  { name: 'conversations', description: 'What was said' },
+  { name: 'memory', description: 'What agents remember' },
+  { name: 'users', description: 'The end users, and what is known of each' },
+  { name: 'mcp_servers', description: 'Tool servers that agents are connected to' },
+  { name: 'knowledge', description: 'Documents that agents look up' },
+  { name: 'system', description: 'How this MUXI is doing' },
   { name: 'mcp', description: 'The Model Context Protocol: every JSON operation as a tool' },
   { name: 'health', description: 'Is it there, is it well' },
   { name: 'docs', description: 'What this server offers' }

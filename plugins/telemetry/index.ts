@@ -1,5 +1,6 @@
 import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { Departure } from '../../core/departure.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { traceOf, type Trace } from './trace.ts'
 
@@ -11,50 +12,49 @@ declare module 'fastify' {
     started: number
     /** Aborts when the caller goes away before the answer has ended. */
     readonly gone: AbortSignal
+    /** The same as a light stand-in for the signal, for calls. */
+    readonly departure: Departure
     /** The work goes on although the caller goes away: `gone` stays silent. */
     detached: boolean
   }
 }
 
-const response = Symbol('response')
-const controller = Symbol('controller')
-interface Held { [response]: FastifyReply['raw'], [controller]?: AbortController }
+const own = Symbol('departure')
+interface Held { [own]: Departure }
 
 /** Gives every request an id, a trace, a signal of its caller's leaving, one line in the log and its place in the metrics. */
 export default fp(async (app) => {
   app.decorate('metrics', createMetrics(app.release))
   app.decorateRequest('trace')
   app.decorateRequest('started', 0)
-  app.decorateRequest('gone', { getter: signalOf })
+  app.decorateRequest('departure', { getter: departureOf })
+  app.decorateRequest('gone', { getter (this: FastifyRequest) { return this.departure.signal } })
   app.decorateRequest('detached', false)
-  app.decorateRequest(response)
-  app.decorateRequest(controller)
+  app.decorateRequest(own)
 
   app.addHook('onRequest', (request, reply, done) => {
     request.started = performance.now()
     request.trace = traceOf(request.raw)
     reply.header('x-request-id', request.id).header('x-trace-id', request.trace.traceId)
-    const held = request as unknown as Held
-    held[response] = reply.raw
+    const departure = (request as unknown as Held)[own] = new Departure()
     // Not onResponse: it is not called when the caller breaks off.
     reply.raw.once('close', () => {
-      if (!isFinished(reply.raw) && !request.detached) held[controller]?.abort(new Error('the caller went away'))
+      if (!isFinished(reply.raw) && !request.detached) departure.leave()
       record(app.metrics, request, reply)
     })
     done()
   })
 }, { name: 'telemetry', dependencies: ['inner'] })
 
-/** Made when asked for: most requests are over before anyone would listen. */
-function signalOf (this: FastifyRequest): AbortSignal {
-  // Breaking off an inner request does not close its answer: its caller is that of the outer one.
-  if (this.outer !== undefined && !this.detached) return this.outer.gone
-  const held = this as unknown as Held
-  if (held[controller] === undefined) {
-    held[controller] = new AbortController()
-    if (held[response].destroyed && !isFinished(held[response])) held[controller].abort(new Error('the caller went away'))
-  }
-  return held[controller].signal
+/** Breaking off an inner request does not close its answer: its caller is that of the outer one. */
+function departureOf (this: FastifyRequest): Departure {
+  return this.outer !== undefined && !this.detached ? this.outer.departure : (this as unknown as Held)[own]
+}
+
+/** One operation may call another: what counts is where the first call came in. */
+function protocolOf ({ outer }: FastifyRequest): 'http' | 'mcp' {
+  if (outer === undefined) return 'http'
+  return outer.outer === undefined ? outer.routeOptions.config.bucket ?? 'http' : protocolOf(outer)
 }
 
 /** Ended by us and taken by the other side. When a caller leaves, HTTP/2 calls the answer finished, although nobody ended it. */
@@ -66,15 +66,17 @@ function record (metrics: Metrics, request: FastifyRequest, { raw }: FastifyRepl
   const ms = performance.now() - request.started
   const { url: route = 'none', schema } = request.routeOptions
   const operationId = schema?.operationId ?? 'none'
-  const protocol = request.outer === undefined ? 'http' : 'mcp'
+  const protocol = protocolOf(request)
   const aborted = !isFinished(raw)
   const status = aborted && !raw.headersSent ? 499 : raw.statusCode
   metrics.request({ http_request_method: request.method, http_route: route, http_response_status_code: status, operation: operationId, protocol }, ms / 1_000)
 
   const line = {
+    requestId: request.id,
+    traceId: request.trace.traceId,
     operationId,
     method: request.method,
-    path: request.url.split('?', 1)[0],
+    path: pathOf(request.url),
     statusCode: status,
     durationMs: Math.round(ms * 100) / 100,
     bytesIn: Number(request.headers['content-length'] ?? 0),
@@ -82,10 +84,15 @@ function record (metrics: Metrics, request: FastifyRequest, { raw }: FastifyRepl
     caller: request.caller?.access,
     protocol,
     spanId: request.trace.spanId,
-    ...(request.trace.parentSpanId !== undefined && { parentSpanId: request.trace.parentSpanId }),
-    ...(aborted && { aborted }),
-    ...(request.failure !== undefined && { error: request.failure.code })
+    parentSpanId: request.trace.parentSpanId,
+    aborted: aborted ? true : undefined,
+    error: request.failure?.code
   }
-  if (status >= 500) request.log.error(line, 'request failed')
-  else request.log.info(line, 'request')
+  if (status >= 500) request.server.log.error(line, 'request failed')
+  else request.server.log.info(line, 'request')
+}
+
+function pathOf (url: string): string {
+  const end = url.indexOf('?')
+  return end < 0 ? url : url.slice(0, end)
 }

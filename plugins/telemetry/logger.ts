@@ -14,5 +14,6 @@ export function createLogger ({ api }: Config, service: { service: string, versi
     formatters: { level: (level) => ({ level }) },
     redact: secrets,
     serializers: { err: stdSerializers.errWithCause }
-  }, destination ?? pino.destination({ dest: 1, sync: false }))
+  }, // Written in pieces of 4 KiB, at the latest after 100 ms: one system call for a dozen lines.
+  destination ?? pino.destination({ dest: 1, sync: false, minLength: 4_096, periodicFlush: 100 }))
 }

@@ -27,8 +27,8 @@ export function createMetrics (version: string) {
   })
   return {
     registry,
-    request: byLabels(requests),
-    core: byLabels(core),
+    request: byLabels(requests, (of) => `${of.operation} ${of.http_request_method} ${of.http_response_status_code} ${of.protocol} ${of.http_route}`),
+    core: byLabels(core, (of) => `${of.method} ${of.route} ${of.status}`),
     coreUp: new Gauge({ name: 'muxi_api_core_up', help: '1 while the MUXI Core passes its check', registers }),
     coreMalformed: new Counter({ name: 'muxi_api_core_malformed_frames_total', help: 'Frames of the MUXI Core that could not be read', registers }),
     verdicts: new Counter({ name: 'muxi_api_key_verdicts_total', help: 'Keys checked, by where the verdict came from and what it was', labelNames: ['source', 'verdict'], registers }),
@@ -38,11 +38,10 @@ export function createMetrics (version: string) {
 }
 
 /** Finding a histogram's series by its labels costs more than the observation: each combination is looked up once. */
-function byLabels<T extends string> (histogram: Histogram<T>): (labels: Record<T, string | number>, value: number) => void {
+function byLabels<T extends string> (histogram: Histogram<T>, idOf: (labels: Record<T, string | number>) => string): (labels: Record<T, string | number>, value: number) => void {
   const series = new Map<string, { observe: (value: number) => void }>()
   return (labels, value) => {
-    let id = ''
-    for (const name in labels) id += `${labels[name]}\n`
+    const id = idOf(labels)
     let one = series.get(id)
     if (one === undefined) series.set(id, one = histogram.labels(labels))
     one.observe(value)

@@ -45,7 +45,7 @@ test('agent_import takes a configuration, or the path of one that it never opens
   const imported = await app.inject({ method: 'POST', url: '/api/v1/agents/import', headers, payload: { config } })
   const both = await app.inject({ method: 'POST', url: '/api/v1/agents/import', headers, payload: { config, config_path: 'a.yaml' } })
 
-  expect([imported.statusCode, imported.json()]).toMatchObject([201, { id: 'ada', status: 'created', mcp_servers_connected: 1 }])
+  expect([imported.statusCode, imported.json()]).toMatchObject([201, { id: 'ada', status: 'created', mcp_servers_connected: 0 }])
   expect(both.statusCode).toBe(400)
   expect(core.agents.has('ada')).toBe(true)
 })
@@ -55,6 +55,20 @@ test.for(['/etc/passwd.yaml', '../agents.yaml', 'a/../../b.json', 'a.txt', 'a\\b
 
   expect(res.json()).toMatchObject({ error: { code: 'bad_request', details: { field: 'body.config_path' } } })
   expect(core.calls.some(({ path }) => path === '/v1/agents/import')).toBe(false)
+})
+
+test('agent_update and agent_delete under If-Match are made from what was read, or not at all', async ({ app }) => {
+  await app.inject({ method: 'POST', url: '/api/v1/agents', headers, payload: ada })
+  const read = async () => String((await app.inject({ url: '/api/v1/agents/ada', headers })).headers.etag)
+  const change = async (tag: string, name: string) => await app.inject({ method: 'PATCH', url: '/api/v1/agents/ada', headers: { ...headers, 'if-match': tag }, payload: { name } })
+  const tag = await read()
+  const first = await change(tag, 'First')
+  const second = await change(tag, 'Second')
+  const stale = await app.inject({ method: 'DELETE', url: '/api/v1/agents/ada', headers: { ...headers, 'if-match': tag } })
+  const unknown = await app.inject({ method: 'DELETE', url: '/api/v1/agents/nobody', headers: { ...headers, 'if-match': tag } })
+  const deleted = await app.inject({ method: 'DELETE', url: '/api/v1/agents/ada', headers: { ...headers, 'if-match': await read() } })
+
+  expect([first, second, stale, unknown, deleted].map(({ statusCode }) => statusCode)).toEqual([200, 412, 412, 404, 200])
 })
 
 describe('in front of a Core without the extensions', () => {

@@ -1,8 +1,12 @@
-// an MCP server as a program: adds numbers, shows one variable of its environment, ends itself
+// an MCP server as a program: shows its arguments and one variable of its environment, ends itself, or refuses to
 import { Server } from '@modelcontextprotocol/sdk/server/index.js'
 import { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js'
 import { CallToolRequestSchema, ListToolsRequestSchema } from '@modelcontextprotocol/sdk/types.js'
 
+if (process.argv.includes('--stubborn')) {
+  process.on('SIGTERM', () => {})
+  setInterval(() => {}, 1000)
+}
 const server = new Server({ name: 'program', version: '1' }, { capabilities: { tools: {} } })
 const text = (text) => ({ content: [{ type: 'text', text }] })
 server.setRequestHandler(ListToolsRequestSchema, () => ({

@@ -60,6 +60,16 @@ test('a command is started without a shell, sees its credentials as its environm
   expect(isAlive(pid)).toBe(false)
 })
 
+test('a program that does not want to end is made to', async ({ asAdmin }) => {
+  await asAdmin(servers, post({ name: 'program', command: `${program} --stubborn` }))
+  const [listed] = (await data<{ mcp_servers: { stats: { pid: number } }[] }>(await asAdmin(servers))).mcp_servers
+  const pid = listed?.stats.pid ?? 0
+  const wasAlive = isAlive(pid)
+  await asAdmin(`${servers}/program`, { method: 'DELETE' })
+
+  expect([wasAlive, isAlive(pid)]).toEqual([true, false])
+})
+
 test('a program that ended is started again when it is used', async ({ asAdmin, asAlice }) => {
   await asAdmin(servers, post({ name: 'program', command: program }))
   const died = await tokensOf(await asAlice('/v1/chat', chat('use quit')))

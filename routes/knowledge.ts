@@ -1,0 +1,52 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { CoreAgent, CoreKnowledge, CorePassage } from '../core/types.ts'
+import { invalid } from '../errors.ts'
+import { toTimestamp } from '../schemas/common.ts'
+import { knowledgeCreate, knowledgeDelete, knowledgeList, knowledgeSearch, type KnowledgeSource } from '../schemas/knowledge.ts'
+
+const list = '/api/v1/agents/:agent_id/knowledge'
+
+const knowledge: FastifyPluginAsyncTypebox = async (app) => {
+  app.get(list, { schema: knowledgeList, config: { access: 'admin', prefers: 'knowledge.list', cacheable: true } }, async ({ core, params: { agent_id: agent }, query }, reply) => {
+    const what = `agent ${agent}`
+    const sources = app.core.offers('knowledge.list')
+      ? (await core.get<{ knowledge_sources?: CoreKnowledge[] }>(`/agents/${agent}/knowledge`, { what })).knowledge_sources ?? []
+      : configured(await core.get<CoreAgent>(`/agents/${agent}`, { what }))
+    const { items, pagination } = reply.page(sources.map(fromCore), query)
+    return { agent_id: agent, knowledge_sources: items, pagination }
+  })
+
+  app.post(list, { schema: knowledgeCreate, config: { access: 'admin', capability: 'knowledge.create', cost: 6 } }, async ({ core, params: { agent_id: agent }, body }, reply) => {
+    const { id, source_type: kind, content, path } = body
+    const [needed, other] = kind === 'file' ? ['path', 'content'] as const : ['content', 'path'] as const
+    if (body[needed] === undefined) throw invalid(`body.${needed}`, `is required with source_type ${kind}`)
+    if (body[other] !== undefined) throw invalid(`body.${other}`, `does not go with source_type ${kind}`)
+    // What the Core then does not find is the file, and what is taken the source.
+    await core.get(`/agents/${agent}`, { what: `agent ${agent}` })
+    const made = await core.post<CoreKnowledge>(`/agents/${agent}/knowledge`, { ...body, content, path }, { what: kind === 'file' ? `${path}, or knowledge ${id}` : `knowledge ${id}` })
+    return await reply.code(201).send({ status: 'added' as const, agent_id: agent, knowledge_source: fromCore({ ...made, id }) })
+  })
+
+  app.delete(`${list}/:knowledge_id`, { schema: knowledgeDelete, config: { access: 'admin', capability: 'knowledge.delete' } }, async ({ core, params: { agent_id: agent, knowledge_id: id } }) => {
+    await core.get(`/agents/${agent}`, { what: `agent ${agent}` })
+    await core.delete(`/agents/${agent}/knowledge/${id}`, { what: `knowledge ${id}` })
+    return { status: 'removed' as const, agent_id: agent, knowledge_source: { id } }
+  })
+
+  app.get(`${list}/search`, { schema: knowledgeSearch, config: { access: 'admin', capability: 'knowledge.search', cost: 6 } }, async ({ core, params: { agent_id: agent }, query: { query, top_k, threshold } }) => {
+    const search = new URLSearchParams({ query, top_k: String(top_k), threshold: String(threshold) })
+    const { results = [] } = await core.get<{ results?: CorePassage[] }>(`/agents/${agent}/knowledge/search?${search.toString()}`, { what: `agent ${agent}` })
+    return { agent_id: agent, query, results }
+  })
+}
+
+/** What an agent's own configuration names, in a Core without the extension. */
+function configured ({ knowledge = [] }: CoreAgent): CoreKnowledge[] {
+  return Array.isArray(knowledge) ? knowledge : knowledge.sources ?? []
+}
+
+function fromCore ({ id, name, path, description, document_count, created_at: created }: CoreKnowledge): KnowledgeSource {
+  return { id: id ?? name ?? path ?? '', description, document_count, created_at: toTimestamp(created) }
+}
+
+export default knowledge

@@ -1,0 +1,48 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { CoreStatus } from '../core/types.ts'
+import { systemStatusGet, systemUsageGet, type SystemStatus } from '../schemas/system.ts'
+
+const system: FastifyPluginAsyncTypebox = async (app) => {
+  app.get('/api/v1/system/status', { schema: systemStatusGet, config: { access: 'admin' } }, async ({ core, log }) => {
+    const [seen, latency, redis, streams] = await Promise.all([
+      // A Core that is away is what this operation has to tell.
+      core.get<CoreStatus>('/status').catch((err: unknown) => { log.warn({ err }, 'the MUXI Core gives no status') }),
+      app.core.latency(),
+      redisOf(app.cluster),
+      app.metrics.streams.get()
+    ])
+    const status: SystemStatus['status'] = latency === undefined ? 'unhealthy' : seen === undefined ? 'degraded' : 'healthy'
+    const isWhole = status !== 'healthy' || app.health.report().status === 'ready'
+    return {
+      status: isWhole ? status : 'degraded' as const,
+      version: app.release,
+      uptime_seconds: Math.floor(process.uptime()),
+      active_agents: seen?.agents?.active ?? seen?.agents?.count,
+      active_connections: streams.values.reduce((sum, { value }) => sum + value, 0),
+      memory_usage_mb: Math.round(process.memoryUsage.rss() / 1_048_576),
+      database_status: seen?.database_status,
+      core_version: app.core.version,
+      components: { core: { status, ...rounded(latency) }, ...redis },
+      missing_capabilities: app.core.missing
+    }
+  })
+
+  app.get('/api/v1/system/usage', { schema: systemUsageGet, config: { access: 'admin' } }, async ({ query: { period } }) => {
+    const { endpoints, agents, users, total } = await app.usage.read(period)
+    return { period, endpoints, agent_usage: agents, user_count: users, total_requests: total }
+  })
+}
+
+/** Nothing where this instance is alone. */
+async function redisOf (cluster: { kind: string, get: (key: string) => Promise<unknown> }): Promise<Pick<SystemStatus['components'], 'redis'>> {
+  if (cluster.kind !== 'redis') return {}
+  const started = performance.now()
+  const answers = await cluster.get('status').then(() => true, () => false)
+  return { redis: answers ? { status: 'healthy', ...rounded(performance.now() - started) } : { status: 'unhealthy' } }
+}
+
+function rounded (latency: number | undefined): { latency_ms?: number } {
+  return latency === undefined ? {} : { latency_ms: Math.round(latency * 100) / 100 }
+}
+
+export default system

@@ -1,0 +1,48 @@
+import { Type, type Static } from '@sinclair/typebox'
+import { oneOf, withDefault } from './common.ts'
+import type { Contract } from './contract.ts'
+
+const Wellness = oneOf(['healthy', 'degraded', 'unhealthy'])
+const Component = Type.Object({
+  status: Wellness,
+  latency_ms: Type.Optional(Type.Number({ minimum: 0, description: 'For its smallest answer, just now' }))
+})
+
+export const SystemStatus = Type.Object({
+  status: oneOf(['healthy', 'degraded', 'unhealthy'], { description: 'degraded: a part that can be done without is away; unhealthy: the MUXI Core is' }),
+  version: Type.String({ description: 'Of this server' }),
+  uptime_seconds: Type.Integer({ minimum: 0, description: 'Of this server' }),
+  active_agents: Type.Optional(Type.Integer({ minimum: 0 })),
+  active_connections: Type.Integer({ minimum: 0, description: 'Open streams of this server' }),
+  memory_usage_mb: Type.Integer({ minimum: 0, description: 'Of this server' }),
+  database_status: Type.Optional(Type.String({ description: 'As the Core tells it', examples: ['connected'] })),
+  core_version: Type.Optional(Type.String({ description: 'Of the MUXI Core' })),
+  components: Type.Object({ core: Component, redis: Type.Optional(Component) }),
+  missing_capabilities: Type.Array(Type.String({ examples: ['knowledge.search'] }), { description: 'What this MUXI Core cannot do, as `details.capability` of a 501 names it' })
+}, { title: 'SystemStatus' })
+export type SystemStatus = Static<typeof SystemStatus>
+
+export const systemStatusGet = {
+  operationId: 'system_status_get',
+  summary: 'Tell how this MUXI is doing',
+  description: 'This server, the MUXI Core behind it, and what that Core cannot do.',
+  tags: ['system'],
+  response: { 200: SystemStatus }
+} satisfies Contract
+
+export const SystemUsage = Type.Object({
+  period: oneOf(['last_1h', 'last_24h', 'last_7d']),
+  endpoints: Type.Record(Type.String(), Type.Integer({ minimum: 0 }), { description: 'Calls by method and path', examples: [{ 'POST /chat': 1250 }] }),
+  agent_usage: Type.Record(Type.String(), Type.Integer({ minimum: 0 }), { description: 'Answers by agent', examples: [{ assistant: 1520 }] }),
+  user_count: Type.Integer({ minimum: 0, description: 'Different users who were answered' }),
+  total_requests: Type.Integer({ minimum: 0 })
+}, { title: 'SystemUsage' })
+
+export const systemUsageGet = {
+  operationId: 'system_usage_get',
+  summary: 'Tell what was used of this MUXI',
+  description: 'Calls by endpoint, answers by agent and different users of a period, over all instances. Without Redis the counts begin anew with the process.',
+  tags: ['system'],
+  querystring: Type.Object({ period: withDefault(oneOf(['last_1h', 'last_24h', 'last_7d'], { description: 'How far back' }), 'last_24h') }, { additionalProperties: false }),
+  response: { 200: SystemUsage }
+} satisfies Contract
