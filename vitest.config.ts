@@ -5,6 +5,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     exclude: ['test/e2e/**', 'node_modules/**', 'dist/**'],
     testTimeout: 10_000,
-    pool: 'threads'
+    pool: 'threads',
+    maxWorkers: '100%'
   }
 })

@@ -1,6 +1,6 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { randomInt } from 'node:crypto'
-import { resolve } from 'node:path'
+import { resolve as absolute } from 'node:path'
 import type { Config } from '../config.ts'
 import { configOf, flagsOf, settingsHelp } from './options.ts'
 import { serve, startOrExplain } from './start.ts'
@@ -59,12 +59,12 @@ async function startCore ({ core, dev }: Config, userKey: string, adminKey: stri
     userKey,
     adminKey,
     paceMs: 25,
-    ...(dev.state !== undefined && { stateFile: resolve(dev.state) }),
+    ...(dev.state !== undefined && { stateFile: absolute(dev.state) }),
     ...(dev.llm_url !== undefined && { llm: { url: dev.llm_url, key: dev.llm_key, model: dev.llm_model } })
   })
-  await new Promise<void>((ready, reject) => {
+  await new Promise<void>((resolve, reject) => {
     child.once('message', (message: { ready?: string, error?: string, code?: string }) => {
-      if (message.ready !== undefined) ready()
+      if (message.ready !== undefined) resolve()
       else reject(new Error(message.code === 'EADDRINUSE' ? `port ${port} is taken by something that is no MUXI Core: set another with --core-uri` : `the embedded Core: ${message.error}`))
     })
     child.once('exit', (code) => { reject(new Error(`the embedded Core ended with ${code} before it was ready`)) })

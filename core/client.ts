@@ -24,15 +24,15 @@ export interface Caller {
 export interface CallOptions {
   caller: Caller
   /** Sent as `X-Muxi-User-Id`. */
-  user?: string
+  user?: string | undefined
   /** Ends the call when it aborts. */
-  signal?: Leaving
+  signal?: Leaving | undefined
   /** W3C trace context of the call. */
-  traceparent?: string
+  traceparent?: string | undefined
   /** What is asked for, as `no <what>` names it. */
-  what?: string
+  what?: string | undefined
   /** The version that a change was made from; the Core refuses the change when there is another by now. */
-  ifMatch?: string
+  ifMatch?: string | undefined
 }
 
 /** Told of every exchange with the Core: `route` is the first segment of the path, `status` 0 when no answer came. */

@@ -32,7 +32,7 @@ async function pause (ms: number, signal: Leaving | undefined): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     const onAbort = () => {
       clearTimeout(timer)
-      reject(signal?.reason as Error)
+      reject(signal?.reason instanceof Error ? signal.reason : new Error('the caller went away'))
     }
     const timer = setTimeout(() => {
       signal?.removeEventListener('abort', onAbort)

@@ -49,25 +49,7 @@ export default fp(async (app) => {
   app.decorate('core', core)
   app.health.add('core', () => core.reason)
 
-  app.decorateRequest('core', {
-    getter (this: FastifyRequest): RequestCore {
-      const { caller, trace, departure: signal } = this
-      const traceparent = `00-${trace.traceId}-${trace.spanId}-${trace.flags}`
-      const options = (own?: CallDetails): CallOptions => ({ caller, signal, traceparent, ...own })
-      return {
-        get: async (path, own) => await client.get(path, options(own)),
-        post: async (path, body, own) => await client.post(path, body, options(own)),
-        patch: async (path, body, own) => await client.patch(path, body, options(own)),
-        delete: async (path, own) => await client.delete(path, options(own)),
-        stream: async (path, body, own) => await client.stream(path, body, options(own)),
-        get contexts () {
-          const own = (['read', 'create', 'update', 'delete'] as const).every((verb) => core.offers(`contexts.${verb}`))
-          return own ? coreContexts(this) : memoryContexts(this, app.exclusively)
-        },
-        get memories () { return listedMemories(this, isContext) }
-      }
-    }
-  })
+  app.decorateRequest('core', { getter (this: FastifyRequest): RequestCore { return new CallerCore(client, this) } })
 
   app.addHook('preParsing', ({ routeOptions: { config: { capability } } }, reply, payload, done) => {
     if (capability !== undefined) core.require(capability)
@@ -79,3 +61,49 @@ export default fp(async (app) => {
     await client.close()
   })
 }, { name: 'core', dependencies: ['exclusive', 'telemetry', 'health'] })
+
+/** A class, so that a request makes one small object and no functions. */
+class CallerCore implements RequestCore {
+  readonly #client: CoreClient
+  readonly #request: FastifyRequest
+
+  constructor (client: CoreClient, request: FastifyRequest) {
+    this.#client = client
+    this.#request = request
+  }
+
+  async get<T> (path: string, own?: CallDetails): Promise<T> {
+    return await this.#client.get(path, this.#options(own))
+  }
+
+  async post<T> (path: string, body: unknown, own?: CallDetails): Promise<T> {
+    return await this.#client.post(path, body, this.#options(own))
+  }
+
+  async patch<T> (path: string, body: unknown, own?: CallDetails): Promise<T> {
+    return await this.#client.patch(path, body, this.#options(own))
+  }
+
+  async delete<T> (path: string, own?: CallDetails): Promise<T> {
+    return await this.#client.delete(path, this.#options(own))
+  }
+
+  async stream (path: string, body: unknown, own?: CallDetails): Promise<AsyncIterable<CoreToken>> {
+    return await this.#client.stream(path, body, this.#options(own))
+  }
+
+  get contexts (): Contexts {
+    const { core, exclusively } = this.#request.server
+    const own = (['read', 'create', 'update', 'delete'] as const).every((verb) => core.offers(`contexts.${verb}`))
+    return own ? coreContexts(this) : memoryContexts(this, exclusively)
+  }
+
+  get memories (): Memories {
+    return listedMemories(this, isContext)
+  }
+
+  #options (own: CallDetails | undefined): CallOptions {
+    const { caller, departure, trace } = this.#request
+    return { caller, signal: own?.signal ?? departure, traceparent: `00-${trace.traceId}-${trace.spanId}-${trace.flags}`, user: own?.user, what: own?.what, ifMatch: own?.ifMatch }
+  }
+}

@@ -31,7 +31,7 @@ describe('with the Core away', () => {
     expect(readyAfter).toBeLessThan(2_000)
     expect(away().slice(0, 4).map(({ level, core: uri, nextCheckMs, attempt }) => [level, uri, nextCheckMs, attempt])).toEqual([250, 500, 1_000, 1_500].map((ms, at) => ['warn', core.url, ms, at + 1]))
     expect((await get(`${url}/api/v1/agents`, as('admin'))).status).toBe(200)
-    expect(server.lines).toContainEqual(expect.objectContaining({ message: 'the MUXI Core is there', keys: 'introspection', missing: [] }))
+    await expect.poll(() => server.lines).toContainEqual(expect.objectContaining({ message: 'the MUXI Core is there', keys: 'introspection', missing: [] }))
     expect(await server.end('SIGTERM')).toMatchObject({ code: 0, stderr: '' })
     expect(server.stdout).not.toContain('sk_muxi')
   })

@@ -1,4 +1,5 @@
 import { describe, expect, vi } from 'vitest'
+import { missingAtReal } from '../fixtures/real-core.ts'
 import type { CoreClient } from '../../core/client.ts'
 import { CoreConnection, type Listener } from '../../core/connection.ts'
 import { capabilities, routesIn } from '../../core/capabilities.ts'
@@ -109,7 +110,7 @@ describe('in front of the real Core', () => {
     await connection.check()
 
     expect(connection.keysBy).toBe('probing')
-    expect(connection.missing).toEqual(['agents.create', 'agents.update', 'agents.delete', 'agents.import', 'auth.introspect'])
+    expect(connection.missing).toEqual(missingAtReal)
     expect(['chat', 'agents.list', 'agents.read'].every((capability) => connection.offers(capability as keyof typeof capabilities))).toBe(true)
     expect(await connection.accessOf(keys.user)).toEqual({ access: 'user' })
     expect(await connection.accessOf(keys.admin)).toEqual({ access: 'admin' })

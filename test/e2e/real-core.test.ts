@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, test as base } from 'vitest'
 import { contract } from '../contract/suite.ts'
 import { call, errorOf, eventsIn, eventsOf, fresh, leaveMidStream, type Received, requestAtCore, type Target, textOf } from '../contract/target.ts'
+import { missingAtReal } from '../fixtures/real-core.ts'
 import { clientCases, python } from './mcp-clients.ts'
 import { root, skipped, temporary } from './processes.ts'
 import { prefixed, RealCore, realCoreMissing, Server } from './real-core.ts'
@@ -53,7 +54,7 @@ describe.skipIf(skipped(realCoreMissing()))('in front of the real Core', () => {
   })
 
   test('the server finds out what this Core cannot do', async ({ target }) => {
-    expect(target.missing).toEqual(['agents.create', 'agents.update', 'agents.delete', 'agents.import', 'auth.introspect'])
+    expect(target.missing).toEqual(missingAtReal)
   })
 
   describe('clients that others wrote', () => {
