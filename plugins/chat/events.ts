@@ -39,7 +39,7 @@ export async function * eventsOf (tokens: AsyncIterable<CoreToken>, id: string, 
       }
       next = undefined
       if (result.done === true && ended) return
-      if (result.done === true) throw new ApiError('core_error', 'the agent did not finish its answer', { details: { message_id: id } })
+      if (result.done === true) throw new ApiError('core_error', 'the agent did not finish its answer')
       const token = result.value
       // null for a greeting, which the Core answers outside of any session
       if (typeof token.session_id === 'string') onSession(token.session_id)
@@ -48,15 +48,24 @@ export async function * eventsOf (tokens: AsyncIterable<CoreToken>, id: string, 
         yield start(token)
       }
       if (token.type === 'failed' || token.type === 'cancelled' || (token.type === 'completed' && token.status === 'error')) {
-        throw new ApiError('core_error', 'the agent could not answer', { details: { message_id: id }, cause: token.content?.slice(0, 200) })
+        throw new ApiError('core_error', 'the agent could not answer', { cause: token.content?.slice(0, 200) })
       }
       yield * said(token, id, spoken)
       if (token.type === 'content' && token.content !== '') spoken = true
       if (token.type === 'completed') ended = true
     }
+  } catch (error) {
+    throw withId(error, id)
   } finally {
     await iterator.return?.()
   }
+}
+
+/** A failure of a chat that the Core may have taken on tells its id: under that the Core knows what became of it. */
+export function withId (error: unknown, id: string): unknown {
+  if (!(error instanceof ApiError) || error.statusCode < 500 || error.code === 'not_implemented') return error
+  const { code, message, details, retryAfter, cause } = error
+  return new ApiError(code, message, { details: { ...details, message_id: id }, cause, ...(retryAfter !== undefined && { retryAfter }) })
 }
 
 /** What the client hears of; a step before it may name the agent. */

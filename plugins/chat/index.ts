@@ -6,7 +6,7 @@ import { LRUCache } from 'lru-cache'
 import { Departure } from '../../core/departure.ts'
 import { ApiError } from '../../errors.ts'
 import { filesOf } from './attachments.ts'
-import { eventsOf } from './events.ts'
+import { eventsOf, withId } from './events.ts'
 import { ChatRecords, type NumberedEvent } from './record.ts'
 
 /** A chat that the Core has taken on: its events as they come, or the whole answer at its end. Read it one way or the other. */
@@ -117,7 +117,7 @@ async function begin (request: FastifyRequest, { id, input, agentId, signal }: S
     ...(session_id !== undefined && { session_id }),
     ...(agentId !== undefined && { agent_id: agentId }),
     ...(files.length > 0 && { files })
-  }, { user: userId, signal })
+  }, { user: userId, signal }).catch((error: unknown) => { throw withId(error, id) })
   const exchange: Exchange = { id, userId, sessionId: session_id, input }
   const events = counted(eventsOf(tokens, id, (made) => { exchange.sessionId ??= made }), (agent) => { request.server.usage.answered(agent, userId) })
   return { events: numbered(events, id), answer: async () => await collect(events, exchange) }
