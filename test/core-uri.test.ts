@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:https'
 import { request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join, resolve as absolute } from 'node:path'
 import { expect, test as base } from 'vitest'
 import { buildApp } from '../app.ts'
 import { loadConfig, type Origins } from '../config.ts'
@@ -23,12 +23,12 @@ async function behindTls (core: EmbeddedCore): Promise<{ server: Server, port: n
     onward.on('error', () => res.destroy())
     req.pipe(onward)
   })
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return { server, port: (server.address() as AddressInfo).port }
 }
 
 const places = ['flag', 'environment', '.env', 'yaml', 'json'] as const
-const own = { MUXI_CORE_ADMIN_KEY: keys.admin, MUXI_CORE_CLIENT_KEY: keys.user, MUXI_CORE_TLS_CA: resolve('test/fixtures/tls/cert.pem') }
+const own = { MUXI_CORE_ADMIN_KEY: keys.admin, MUXI_CORE_CLIENT_KEY: keys.user, MUXI_CORE_TLS_CA: absolute('test/fixtures/tls/cert.pem') }
 
 /** What loadConfig finds when the address stands in one place. */
 function origins (place: typeof places[number], uri: string, cwd: string): Origins {
@@ -74,7 +74,7 @@ test.for(Object.keys(forms).flatMap((form) => places.map((place) => [form, place
   } finally {
     await app.close()
     await core.close()
-    if (typeof address !== 'string') await new Promise((done) => address.server.close(done))
+    if (typeof address !== 'string') await new Promise((resolve) => address.server.close(resolve))
   }
 })
 
