@@ -10,7 +10,7 @@ export function chatCases (test: ContractTest): void {
 
     expect(answer).toMatchObject({
       id: expect.stringMatching(/^msg_/),
-      agent_id: expect.stringMatching(/^(?:greeter|analyst)$/),
+      agent_id: expect.stringMatching(/^(?:greeter|analyst|agent-\d+)$/),
       user_id: user,
       session_id: 's-1',
       user_message: { role: 'user', content: 'Where is the harbour?' },
