@@ -1,25 +1,15 @@
 import { readFileSync } from 'node:fs'
 import { Pool, type Dispatcher } from 'undici'
 import { ApiError } from '../errors.ts'
-import type { Access } from '../schemas/contract.ts'
 import type { Config } from '../schemas/config.ts'
 import { type Answer, dataOf, parseAnswer } from './envelope.ts'
+import { exchange, limited, type Exchange } from './exchange.ts'
 import { introspect, probe, type Verdict } from './keys.ts'
+import { type Caller, credentialsFor, routeOf } from './credentials.ts'
 import type { Leaving } from './departure.ts'
 import { codeOf, isNetworkFailure, withRetries } from './retry.ts'
 import { tokensIn } from './stream.ts'
 import type { CoreToken } from './types.ts'
-
-/** On whose behalf the Core is called. */
-export interface Caller {
-  /** The caller's own key, where the Core takes it; empty for one known by a token. */
-  key: string
-  access: Access
-  /** Names the caller in counters and logs without being the key. */
-  digest: string
-  /** The end user that the key is bound to. */
-  sub?: string | undefined
-}
 
 export interface CallOptions {
   caller: Caller
@@ -42,16 +32,6 @@ export interface Observer {
   /** A call failed because the Core cannot be reached. */
   onAway: (error: ApiError) => void
 }
-
-interface Exchange { method: Dispatcher.HttpMethod, path: string, headers: Record<string, string>, body?: string, signal?: Leaving | undefined }
-
-/** Which of the Core's keys a path takes, by its first segment; all others are the admin's. */
-const takes: Record<string, 'client' | 'either'> = {
-  chat: 'client', sessions: 'client', users: 'client', memories: 'either', memory: 'either', history: 'either', requests: 'either'
-}
-
-/** Extensions: the admin's, although other paths of that segment are the client's. */
-const adminPaths = /^\/users(?:\/[^/]+\/context)?(?:\?|$)/
 
 /** The MUXI Core over HTTP. Every failure is an ApiError; paths are below `/v1`. */
 export class CoreClient {
@@ -95,7 +75,7 @@ export class CoreClient {
 
   /** Posts, waits for the Core to begin, then gives the tokens as they come. Ends the Core's request when the signal aborts or the reader stops. */
   async stream (path: string, body: unknown, options: CallOptions): Promise<AsyncIterable<CoreToken>> {
-    const { headers, own } = this.#credentials(path, options)
+    const { headers, own } = this.#headers(path, options)
     const started = performance.now()
     let status = 0
     const observe = () => { this.#observer.onCall({ method: 'POST', route: routeOf(path), status, seconds: (performance.now() - started) / 1_000 }) }
@@ -168,7 +148,7 @@ export class CoreClient {
   }
 
   async #call<T> (method: Dispatcher.HttpMethod, path: string, body: unknown, options: CallOptions): Promise<T> {
-    const { headers, own } = this.#credentials(path, options)
+    const { headers, own } = this.#headers(path, options)
     const request: Exchange = { method, path: `/v1${path}`, headers, signal: options.signal }
     if (body !== undefined) {
       request.body = JSON.stringify(body)
@@ -181,29 +161,22 @@ export class CoreClient {
     }
   }
 
-  /** The caller's own key where the Core takes that kind on the path, else the server's. */
-  #credentials (path: string, { caller, user, traceparent, ifMatch }: CallOptions): { headers: Record<string, string>, own: boolean } {
-    const headers: Record<string, string> = {}
+  #headers (path: string, { caller, user, traceparent, ifMatch }: CallOptions): { headers: Record<string, string>, own: boolean } {
+    const { header, key, own } = credentialsFor(path, caller, this.#settings)
+    const headers: Record<string, string> = { [header]: key }
     // A header takes bytes: UTF-8, whatever the script of the name.
     if (user !== undefined) headers['x-muxi-user-id'] = Buffer.from(user).toString('latin1')
     if (traceparent !== undefined) headers.traceparent = traceparent
     if (ifMatch !== undefined) headers['if-match'] = `"${ifMatch}"`
-    const kind = adminPaths.test(path) ? 'admin' : takes[routeOf(path)] ?? 'admin'
-    const asAdmin = kind === 'admin' || (kind === 'either' && caller.access === 'admin')
-    const hasOwn = caller.key !== '' && (caller.access === 'admin') === asAdmin
-    const key = hasOwn ? caller.key : asAdmin ? this.#settings.admin_key : this.#settings.client_key
-    if (key === undefined) {
-      throw new ApiError('not_implemented', `this needs the server's own Core key: set ${asAdmin ? 'MUXI_CORE_ADMIN_KEY' : 'MUXI_CORE_CLIENT_KEY'}`)
-    }
-    headers[asAdmin ? 'x-muxi-admin-key' : 'x-muxi-client-key'] = key
-    return { headers, own: !hasOwn }
+    return { headers, own }
   }
 
   async #exchange (request: Exchange): Promise<Answer> {
+    const bounds = { most: this.#settings.max_answer, timeout: this.#settings.timeout_ms }
     const started = performance.now()
     let status = 0
     try {
-      const answer = await withRetries(() => this.#dispatch(request), {
+      const answer = await withRetries(() => exchange(this.#calls, { ...request, path: this.#prefix + request.path }, bounds), {
         retries: this.#settings.retries, read: request.method === 'GET', signal: request.signal
       })
       status = answer.status
@@ -211,61 +184,6 @@ export class CoreClient {
     } finally {
       this.#observer.onCall({ method: request.method, route: routeOf(request.path.startsWith('/v1/') ? request.path.slice(3) : request.path), status, seconds: (performance.now() - started) / 1_000 })
     }
-  }
-
-  /** One request, read in full. undici's dispatch without its stream of the body: half the cost of `request` for small answers. */
-  #dispatch ({ method, path, headers, body, signal }: Exchange): Promise<Answer> {
-    const { max_answer: most, timeout_ms: timeout } = this.#settings
-    return new Promise<Answer>((resolve, reject) => {
-      let control: Dispatcher.DispatchController | undefined
-      let stopped: Error | undefined
-      const stop = (reason: Error) => {
-        stopped = reason
-        settled()
-        reject(reason)
-        control?.abort(reason)
-      }
-      const timer = setTimeout(() => { stop(new ApiError('core_timeout', `the MUXI Core did not answer within ${timeout} ms`)) }, timeout)
-      const onAbort = () => { stop(signal?.reason as Error) }
-      const settled = () => {
-        clearTimeout(timer)
-        signal?.removeEventListener('abort', onAbort)
-      }
-      if (signal?.aborted) {
-        onAbort()
-        return
-      }
-      signal?.addEventListener('abort', onAbort)
-
-      const answer: Answer = { status: 0, headers: {}, text: '' }
-      const chunks: Buffer[] = []
-      let size = 0
-      this.#calls.dispatch({ method, path: this.#prefix + path, headers, body, headersTimeout: 0, bodyTimeout: 0 }, {
-        onRequestStart (controller) {
-          control = controller
-          // Nobody waits any more: what stood in the queue is not sent.
-          if (stopped !== undefined) controller.abort(stopped)
-        },
-        onResponseStart (controller, status, responseHeaders) {
-          answer.status = status
-          answer.headers = responseHeaders
-        },
-        onResponseData (controller, chunk) {
-          size += chunk.length
-          if (size > most) stop(new ApiError('core_error', 'the MUXI Core sent an answer that is too large'))
-          else chunks.push(chunk)
-        },
-        onResponseEnd () {
-          settled()
-          answer.text = chunks.length === 1 ? chunks[0]!.toString() : Buffer.concat(chunks).toString()
-          resolve(answer)
-        },
-        onResponseError (controller, error) {
-          settled()
-          reject(error)
-        }
-      })
-    })
   }
 
   /** What a failure means to the caller. The address stays in the cause, for the log. */
@@ -279,22 +197,4 @@ export class CoreClient {
     this.#observer.onAway(away)
     return away
   }
-}
-
-/** The first segment. */
-function routeOf (path: string): string {
-  let end = 1
-  while (end < path.length && path[end] !== '/' && path[end] !== '?') end++
-  return path.slice(1, end) || '/'
-}
-
-async function limited (body: AsyncIterable<Uint8Array>, most: number): Promise<string> {
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of body) {
-    size += chunk.length
-    chunks.push(chunk)
-    if (size > most) break
-  }
-  return Buffer.concat(chunks).toString()
 }

@@ -38,6 +38,7 @@ export default fp(async (app) => {
 
 /** References without a path: they hold behind every proxy, and keep the other parameters. */
 function link (reply: FastifyReply, links: Record<string, Record<string, string | number | undefined> | undefined>): void {
+  if (Object.values(links).every((changes) => changes === undefined)) return
   const query = reply.request.url.split('?', 2)[1] ?? ''
   const values = Object.entries(links).flatMap(([rel, changes]) => {
     if (changes === undefined) return []
@@ -48,7 +49,7 @@ function link (reply: FastifyReply, links: Record<string, Record<string, string 
     }
     return [`<?${parameters.toString()}>; rel="${rel}"`]
   })
-  if (values.length > 0) reply.header('link', values.join(', '))
+  reply.header('link', values.join(', '))
 }
 
 /** `field` upwards, `-field` downwards; what lacks the field comes last. */

@@ -1,7 +1,7 @@
 import fp from 'fastify-plugin'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { FastifyRequest } from 'fastify'
-import type { Caller } from '../../core/client.ts'
+import type { Caller } from '../../core/credentials.ts'
 import type { Verdict } from '../../core/keys.ts'
 import { ApiError } from '../../errors.ts'
 import type { Access } from '../../schemas/contract.ts'

@@ -10,10 +10,24 @@ export function createLogger ({ api }: Config, service: { service: string, versi
     level: api.log_level,
     base: service,
     messageKey: 'message',
-    timestamp: () => `,"timestamp":"${new Date().toISOString()}"`,
+    timestamp: timestampOf(),
     formatters: { level: (level) => ({ level }) },
     redact: secrets,
     serializers: { err: stdSerializers.errWithCause }
   }, // Written in pieces of 4 KiB, at the latest after 100 ms: one system call for a dozen lines.
   destination ?? pino.destination({ dest: 1, sync: false, minLength: 4_096, periodicFlush: 100 }))
+}
+
+/** Many lines share their millisecond: its text is made once. */
+function timestampOf (): () => string {
+  let at = 0
+  let text = ''
+  return () => {
+    const now = Date.now()
+    if (now !== at) {
+      at = now
+      text = `,"timestamp":"${new Date(now).toISOString()}"`
+    }
+    return text
+  }
 }
