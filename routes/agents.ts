@@ -18,7 +18,7 @@ const agents: FastifyPluginAsyncTypebox = async (app) => {
   })
 
   app.post('/api/v1/agents/import', { schema: agentImport, config: { access: 'admin', capability: 'agents.import', cost: 6 } }, async ({ core, body }, reply) => {
-    const made = await core.post<CoreAgent & { mcp_servers_connected?: number }>('/agents/import', body, { what: body.config === undefined ? 'that agent' : `agent ${body.config.id}` })
+    const made = await core.post<CoreAgent & { mcp_servers_connected?: number }>('/agents/import', body, { what: body.config === undefined ? `agent in ${body.config_path}` : `agent ${body.config.id}` })
     const { id, description, created_at } = fromCore(made)
     return await reply.code(201).send({ id, description, created_at, status: 'created' as const, mcp_servers_connected: made.mcp_servers_connected ?? 0 })
   })

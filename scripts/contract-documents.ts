@@ -3,6 +3,7 @@ import { buildApp } from '../app.ts'
 import { loadConfig } from '../config.ts'
 import { capabilities } from '../core/capabilities.ts'
 import { reasonAgainst } from '../plugins/mcp/tools.ts'
+import { migrationPage } from './migration-page.ts'
 
 /** The documents that follow from the contracts, as they are committed: by path, relative to the project. */
 export async function contractDocuments (): Promise<Record<string, string>> {
@@ -12,7 +13,8 @@ export async function contractDocuments (): Promise<Record<string, string>> {
   const files = {
     'openapi.json': json(app.openapi()),
     'mcp-tools.json': json({ tools: [...app.mcp.tools.values()].map(({ definition }) => definition) }),
-    'docs/reference/operations.md': operationsTable(app)
+    'docs/reference/operations.md': operationsTable(app),
+    'docs/migration.md': migrationPage(app)
   }
   await app.close()
   return files

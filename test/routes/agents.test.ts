@@ -88,3 +88,10 @@ describe('in front of a Core without the extensions', () => {
     expect(listed.statusCode).toBe(200)
   })
 })
+
+test('agent_import names the file that the Core does not have', async ({ app }) => {
+  const res = await app.inject({ method: 'POST', url: '/api/v1/agents/import', headers: as('admin'), payload: { config_path: 'agents/finance.yaml' } })
+
+  expect(res.statusCode).toBe(404)
+  expect(res.json()).toMatchObject({ error: { code: 'not_found', message: 'no agent in agents/finance.yaml' } })
+})
