@@ -33,6 +33,8 @@ export interface Observer {
   onAway: (error: ApiError) => void
 }
 
+const shortMs = 5_000
+
 /** The MUXI Core over HTTP. Every failure is an ApiError; paths are below `/v1`. */
 export class CoreClient {
   readonly #settings: Config['core']
@@ -114,7 +116,7 @@ export class CoreClient {
 
   /** The level of a key, as the Core judges it; undefined where it refuses the key. */
   async accessOf (key: string, by: 'introspection' | 'probing'): Promise<Verdict | undefined> {
-    const send = async (request: Exchange) => await this.#exchange(request)
+    const send = async (request: Exchange) => await this.#exchange(request, this.#shortly)
     try {
       return await (by === 'introspection' ? introspect(send, this.#settings.admin_key ?? '', key) : probe(send, key))
     } catch (error) {
@@ -125,7 +127,7 @@ export class CoreClient {
   /** The Core's own OpenAPI document: its version and what it offers. */
   async document (): Promise<unknown> {
     try {
-      const answer = await this.#exchange({ method: 'GET', path: '/openapi.json', headers: {} })
+      const answer = await this.#exchange({ method: 'GET', path: '/openapi.json', headers: {} }, this.#shortly)
       if (answer.status !== 200) throw new ApiError('core_error', 'the MUXI Core shows no /openapi.json', { cause: `status ${answer.status}` })
       return parseAnswer(answer.text)
     } catch (error) {
@@ -136,7 +138,7 @@ export class CoreClient {
   /** Whether the Core answers at all; throws what keeps it from it. */
   async ping (): Promise<void> {
     try {
-      const { status } = await this.#exchange({ method: 'GET', path: '/v1/health', headers: {} })
+      const { status } = await this.#exchange({ method: 'GET', path: '/v1/health', headers: {} }, this.#shortly)
       if (status !== 200) throw new ApiError('core_error', `the MUXI Core's /v1/health answers ${status}`)
     } catch (error) {
       throw this.#failure(error, undefined)
@@ -145,6 +147,11 @@ export class CoreClient {
 
   async close (): Promise<void> {
     await Promise.all([this.#calls.destroy(), this.#streams.destroy()])
+  }
+
+  /** For what the Core has at hand: whoever waits for a verdict or a check must not wait for a Core that hangs. */
+  get #shortly (): number {
+    return Math.min(shortMs, this.#settings.timeout_ms)
   }
 
   async #call<T> (method: Dispatcher.HttpMethod, path: string, body: unknown, options: CallOptions): Promise<T> {
@@ -171,8 +178,8 @@ export class CoreClient {
     return { headers, own }
   }
 
-  async #exchange (request: Exchange): Promise<Answer> {
-    const bounds = { most: this.#settings.max_answer, timeout: this.#settings.timeout_ms }
+  async #exchange (request: Exchange, timeout = this.#settings.timeout_ms): Promise<Answer> {
+    const bounds = { most: this.#settings.max_answer, timeout }
     const started = performance.now()
     let status = 0
     try {

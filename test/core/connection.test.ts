@@ -43,6 +43,20 @@ describe('the check', () => {
     expect(told.up).toEqual([{ coreVersion: connection.version, keys: 'introspection', missing: [] }])
   })
 
+  test('fails after 5 s at a Core that takes connections and never answers', async ({ connection, core }) => {
+    core.fail({ path: '/v1/health', delayMs: 60_000 })
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    try {
+      const checked = connection.check()
+      await vi.advanceTimersByTimeAsync(5_000)
+
+      expect(await checked).toBe(false)
+      expect(connection.reason).toBe('the MUXI Core did not answer within 5000 ms')
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
   test('runs once at a time', async ({ connection, core }) => {
     await Promise.all(Array.from({ length: 20 }, async () => await connection.check()))
 
