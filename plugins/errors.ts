@@ -36,7 +36,8 @@ export default fp(async (app) => {
   })
 
   app.setErrorHandler<FastifyError>((error, request, reply) => {
-    const failure = failureOf(error)
+    // Fastify reads the body before it says that there is no route: what is wrong with that body is beside the point.
+    const failure = request.is404 ? missing(request, reply) : failureOf(error)
     if (failure.code === 'internal_error') request.log.error({ err: error }, 'the request failed')
     else if (failure.cause !== undefined) request.log.warn({ code: failure.code, cause: causeOf(failure) }, failure.message)
     request.failure = failure
@@ -44,15 +45,18 @@ export default fp(async (app) => {
   })
 
   app.setNotFoundHandler((request, reply) => {
-    const path = request.url.split('?', 1)[0]!
-    const allowed = new Set(routes.filter((route) => route.path.test(path)).flatMap(({ methods }) => methods))
-    const failure = allowed.size === 0
-      ? new ApiError('not_found', `there is no ${path.length > 200 ? 'such path' : path}`)
-      : new ApiError('method_not_allowed', `${path} does not take ${request.method}`)
-    if (allowed.size > 0) reply.header('allow', [...allowed].sort().join(', '))
-    request.failure = failure
-    return send(reply, failure, request)
+    request.failure = missing(request, reply)
+    return send(reply, request.failure, request)
   })
+
+  /** No such path, or one that takes other methods. */
+  function missing ({ url, method }: FastifyRequest, reply: FastifyReply): ApiError {
+    const path = url.split('?', 1)[0]!
+    const allowed = new Set(routes.filter((route) => route.path.test(path)).flatMap(({ methods }) => methods))
+    if (allowed.size === 0) return new ApiError('not_found', `there is no ${path.length > 200 ? 'such path' : path}`)
+    reply.header('allow', [...allowed].sort().join(', '))
+    return new ApiError('method_not_allowed', `${path} does not take ${method}`)
+  }
 
   app.decorateRequest('failure')
 }, { name: 'errors' })

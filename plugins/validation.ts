@@ -49,5 +49,5 @@ export default fp(async (app) => {
 function fromText (value: unknown, boolean: boolean): unknown {
   if (typeof value !== 'string') return value
   if (boolean) return value === 'true' ? true : value === 'false' ? false : value
-  return /^-?(?:0|[1-9]\d{0,15})(?:\.\d{1,15})?$/.test(value) ? Number(value) : value
+  return /^-?(?:0|[1-9]\d{0,15})(?:\.\d{1,20})?$/.test(value) ? Number(value) : value
 }

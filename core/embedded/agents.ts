@@ -37,7 +37,7 @@ export const AgentBody = Type.Object({
   description: Type.String({ minLength: 1, maxLength: 10_000 }),
   system_message: Type.Optional(Type.String({ maxLength: 100_000 })),
   model: Model,
-  memory: Type.Optional(Type.Object({ buffer: Type.Integer({ minimum: 0 }), long_term: Type.Boolean() }))
+  memory: Type.Optional(Type.Partial(Type.Object({ buffer: Type.Integer({ minimum: 0 }), long_term: Type.Boolean() })))
 })
 
 export const AgentImport = Type.Object({
@@ -51,8 +51,10 @@ export const AgentPatch = Type.Partial(Type.Object({
   memory: Type.Partial(Type.Object({ buffer: Type.Integer({ minimum: 0 }), long_term: Type.Boolean() }))
 }))
 
+const usualMemory = { buffer: 10, long_term: false }
+
 /** An agent with everything that a new one has. */
-export function createAgent ({ mcp_servers: servers = [], ...body }: Static<typeof AgentImport>, source: StoredAgent['source']): StoredAgent {
+export function createAgent ({ mcp_servers: servers = [], memory, ...body }: Static<typeof AgentImport>, source: StoredAgent['source']): StoredAgent {
   const id = body.id ?? newId('agent')
   const now = seconds()
   return {
@@ -60,6 +62,7 @@ export function createAgent ({ mcp_servers: servers = [], ...body }: Static<type
     id,
     name: body.name ?? id,
     system_message: body.system_message ?? '',
+    ...(memory !== undefined && { memory: { ...usualMemory, ...memory } }),
     source,
     created_at: now,
     updated_at: now,
@@ -74,7 +77,7 @@ export function createAgent ({ mcp_servers: servers = [], ...body }: Static<type
 export function changeAgent (agent: StoredAgent, { model, memory, ...rest }: Static<typeof AgentPatch>): void {
   Object.assign(agent, rest, { updated_at: seconds(), version: agent.version + 1 })
   Object.assign(agent.model, model)
-  if (memory) agent.memory = { buffer: 10, long_term: false, ...agent.memory, ...memory }
+  if (memory) agent.memory = { ...usualMemory, ...agent.memory, ...memory }
 }
 
 /** The agents that every embedded Core starts with. */

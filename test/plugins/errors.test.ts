@@ -17,6 +17,13 @@ test('an unknown path and a wrong method are 404 and 405 with Allow, in the one 
   expect(method.json()).toMatchObject({ error: { code: 'method_not_allowed' } })
 })
 
+test('a method that nothing takes is 405, whatever its body', async ({ app }) => {
+  const query = await app.inject({ method: 'QUERY' as 'GET', url: '/health', payload: 'x' })
+  const broken = await app.inject({ method: 'PUT', url: '/api/v1/agents', headers: json, payload: '{' })
+
+  expect([query.statusCode, broken.statusCode]).toEqual([405, 405])
+})
+
 test.for([
   ['no JSON', '{"id":', 400, 'bad_request'],
   ['an empty body', '', 400, 'bad_request'],
@@ -70,6 +77,12 @@ test.for(['limit=1e9', 'limit=-1', 'limit=NaN', 'limit=0x10', 'limit=%205', 'lim
 
   expect(res.statusCode).toBe(400)
   expect(res.json()).toMatchObject({ error: { code: 'bad_request', details: { field: `querystring.${query.split('=')[0]}` } } })
+})
+
+test('a number of the query may have as many decimals as a double', async ({ app }) => {
+  const res = await app.inject({ url: '/api/v1/agents/analyst/knowledge/search?query=x&threshold=0.5320231617355923', headers: as('admin') })
+
+  expect(res.statusCode).toBe(200)
 })
 
 test('a failure inside is 500 with an id and without its cause, which the log has', async ({ app, lines, core }) => {
