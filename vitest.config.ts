@@ -6,6 +6,8 @@ export default defineConfig({
     exclude: ['test/e2e/**', 'node_modules/**', 'dist/**'],
     testTimeout: 10_000,
     pool: 'threads',
-    maxWorkers: '100%'
+    maxWorkers: '100%',
+    // Files share nothing but loaded modules, which take a quarter of the time.
+    isolate: false
   }
 })
