@@ -103,7 +103,7 @@ class CallerCore implements RequestCore {
   }
 
   #options (own: CallDetails | undefined): CallOptions {
-    const { caller, departure, trace } = this.#request
-    return { caller, signal: own?.signal ?? departure, traceparent: `00-${trace.traceId}-${trace.spanId}-${trace.flags}`, user: own?.user, what: own?.what, ifMatch: own?.ifMatch }
+    const { caller, departure, traceparent } = this.#request
+    return { caller, signal: own?.signal ?? departure, traceparent, user: own?.user, what: own?.what, ifMatch: own?.ifMatch }
   }
 }

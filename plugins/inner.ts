@@ -26,7 +26,7 @@ export default fp(async (app) => {
     const headers: Record<string, string> = {
       'x-muxi-inner': id,
       'x-request-id': this.id,
-      traceparent: `00-${this.trace.traceId}-${this.trace.spanId}-${this.trace.flags}`
+      traceparent: this.traceparent
     }
     for (const name of passed) if (typeof this.headers[name] === 'string') headers[name] = this.headers[name]
     if (options.payload !== undefined) headers['content-type'] = 'application/json'

@@ -1,11 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { agentChatSend, agentChatStream, chatSend, chatStream } from '../schemas/chat.ts'
+import { agentChatSend, agentChatStream, chatBytes, chatSend, chatStream } from '../schemas/chat.ts'
 
 const config = { access: 'user', capability: 'chat' } as const
 /** A stream that is sent again goes on where it was: its record holds events, not one answer. */
 const streamed = { ...config, ownRecord: true } as const
-/** 11 MiB of attachments, in base64, and the rest. */
-const bodyLimit = 16 * 1_048_576
+const bodyLimit = chatBytes
 
 const chat: FastifyPluginAsyncTypebox = async (app) => {
   app.post('/api/v1/chat', { schema: chatSend, config, bodyLimit }, async (request) =>

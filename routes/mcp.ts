@@ -1,9 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { chatBytes } from '../schemas/chat.ts'
 import { mcpMessageSend, mcpMessageStream, mcpSessionDelete } from '../schemas/mcp.ts'
 
 const config = { access: 'user', bucket: 'mcp' } as const
 /** As much as a chat with attachments needs. */
-const bodyLimit = 16 * 1_048_576
+const bodyLimit = chatBytes
 
 const mcp: FastifyPluginAsyncTypebox = async (app) => {
   if (!app.config.api.mcp) return

@@ -9,6 +9,9 @@ export const mediaTypes = [
   'application/vnd.ms-powerpoint', 'application/vnd.openxmlformats-officedocument.presentationml.presentation'
 ] as const
 
+/** Bytes of a chat's body at most: 11 MiB of attachments, in base64, and the rest. */
+export const chatBytes = 16 * 1_048_576
+
 export const Attachment = Type.Object({
   type: oneOf(mediaTypes, { description: 'Media type' }),
   name: Type.String({ minLength: 1, maxLength: 255, pattern: '^[^/\\\\\\u0000-\\u001f]+$', description: 'File name', examples: ['photo.jpg'] }),

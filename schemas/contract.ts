@@ -3,6 +3,9 @@ import { Type, type TObject, type TSchema } from '@sinclair/typebox'
 /** Who may call an operation: nobody asked, a user key (or better), an admin key. */
 export type Access = 'public' | 'user' | 'admin'
 
+/** The order of the levels: a key opens what needs its own or a lower one. */
+export const rank = { public: 0, user: 1, admin: 2 } as const satisfies Record<Access, number>
+
 /** The shape every operation has. The route adds URL, access level and handler; nothing else declares an endpoint. */
 export interface Contract {
   /** `{resource}_{action}`: the operation id of the document, the name of the MCP tool, the label in logs and metrics. */

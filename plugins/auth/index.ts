@@ -4,7 +4,7 @@ import type { FastifyRequest } from 'fastify'
 import type { Caller } from '../../core/credentials.ts'
 import type { Verdict } from '../../core/keys.ts'
 import { ApiError } from '../../errors.ts'
-import type { Access } from '../../schemas/contract.ts'
+import { rank, type Access } from '../../schemas/contract.ts'
 import { Verdicts, type From } from './verdicts.ts'
 
 declare module 'fastify' {
@@ -16,7 +16,6 @@ declare module 'fastify' {
   interface FastifyContextConfig { access?: Access }
 }
 
-const rank = { public: 0, user: 1, admin: 2 } as const
 const anonymous: Caller = { key: '', access: 'public', digest: '' }
 // No Core has a key with blanks, control or non-ASCII characters; on the latter the real one fails with 500.
 const form = /^[\x21-\x7e]{1,512}$/

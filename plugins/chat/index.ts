@@ -4,11 +4,9 @@ import { Departure } from '../../core/departure.ts'
 import { ApiError } from '../../errors.ts'
 import type { ChatInput } from '../../schemas/chat.ts'
 import { begin, introductions, newId, type Chat, type Start } from './begin.ts'
-import { ChatRecords, type NumberedEvent } from './record.ts'
+import { answerMs, ChatRecords, type NumberedEvent } from './record.ts'
 
 type Claim = NonNullable<FastifyRequest['claim']>
-
-const keptMs = 86_400_000
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -39,11 +37,11 @@ export default fp(async (app) => {
     const { cluster, seal } = app
     const id = newId()
     const mine = seal.close(JSON.stringify({ fingerprint, id }), place)
-    if (await cluster.set(place, mine, keptMs, { value: undefined })) {
+    if (await cluster.set(place, mine, answerMs, { value: undefined })) {
       const departure = new Departure()
       try {
         const { events } = await begin(request, { ...what, id, signal: departure })
-        await cluster.set(`chat:${id}:owner`, request.caller.digest, keptMs)
+        await cluster.set(`chat:${id}:owner`, request.caller.digest, answerMs)
         records.keep(id, events, { requestId: request.id, stop: () => { departure.leave() } })
           .catch((error: unknown) => { request.log.error({ err: error }, 'the answer of a chat could not be kept') })
       } catch (error) {

@@ -9,7 +9,7 @@ const mostEvents = 20_000
 const runningMs = 600_000
 /** How long the events are kept after the last one; then the short form of the answer, for a day. */
 const afterMs = 60_000
-const answerMs = 86_400_000
+export const answerMs = 86_400_000
 /** How long a chat runs on without a reader. */
 const lonelyMs = 10_000
 const aliveMs = 6_000

@@ -2,6 +2,7 @@ import { createMcpHandler, ProtocolError, ProtocolErrorCode, Server } from '@mod
 import fp from 'fastify-plugin'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { bodyOf, failureOf } from '../../errors.ts'
+import { rank } from '../../schemas/contract.ts'
 import { callTool } from './call.ts'
 import { called, directOf, discovered, listed } from './dispatch.ts'
 import { checkOrigin } from './origin.ts'
@@ -20,7 +21,6 @@ declare module 'fastify' {
   interface FastifyInstance { mcp: Mcp }
 }
 
-const rank = { public: 0, user: 1, admin: 2 } as const
 const instructions = 'Tools of a MUXI server: chat_send talks to the agent that fits best, agent_chat_send to a given one. ' +
   'A failed call carries an error object with a code, a message that says what to do, and a request_id.'
 

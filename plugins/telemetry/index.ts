@@ -2,12 +2,14 @@ import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Departure } from '../../core/departure.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
-import { traceOf, type Trace } from './trace.ts'
+import { traceOf, traceparentOf, type Trace } from './trace.ts'
 
 declare module 'fastify' {
   interface FastifyInstance { metrics: Metrics }
   interface FastifyRequest {
     trace: Trace
+    /** The W3C header that makes a call a child of this request. */
+    readonly traceparent: string
     /** When the request came, in ms of `performance.now()`. */
     started: number
     /** Aborts when the caller goes away before the answer has ended. */
@@ -26,6 +28,7 @@ interface Held { [own]: Departure }
 export default fp(async (app) => {
   app.decorate('metrics', createMetrics(app.release))
   app.decorateRequest('trace')
+  app.decorateRequest('traceparent', { getter (this: FastifyRequest) { return traceparentOf(this.trace) } })
   app.decorateRequest('started', 0)
   app.decorateRequest('departure', { getter: departureOf })
   app.decorateRequest('gone', { getter (this: FastifyRequest) { return this.departure.signal } })
