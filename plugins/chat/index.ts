@@ -43,6 +43,7 @@ export default fp(async (app) => {
         const { events } = await begin(request, { ...what, id, signal: departure })
         await cluster.set(`chat:${id}:owner`, request.caller.digest, answerMs)
         records.keep(id, events, { requestId: request.id, stop: () => { departure.leave() } })
+          .then(async () => { await cluster.keep(place, mine, answerMs) })
           .catch((error: unknown) => { request.log.error({ err: error }, 'the answer of a chat could not be kept') })
       } catch (error) {
         await cluster.delete(place, { value: mine })

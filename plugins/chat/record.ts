@@ -46,7 +46,7 @@ export class ChatRecords {
       clearInterval(heart)
     }
     const { cluster, seal } = this.#app
-    await cluster.set(`${key(id)}:answer`, seal.close(JSON.stringify(short(all)), key(id)), answerMs)
+    await cluster.keep(`${key(id)}:answer`, seal.close(JSON.stringify(short(all)), key(id)), answerMs)
   }
 
   /** The events from a number on, those to come included; undefined when none are kept any more. */

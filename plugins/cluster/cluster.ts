@@ -9,6 +9,8 @@ export interface Cluster {
   get: (key: string) => Promise<string | undefined>
   /** Sets the value for a while; with `expect` only where the present value is that one (`undefined`: there is none). Answers whether it did. */
   set: (key: string, value: string, ttlMs: number, expect?: Expect) => Promise<boolean>
+  /** Sets a value that may be given up early where room is short (memory: beyond 10,000 of them or 64 MiB, the oldest first). */
+  keep: (key: string, value: string, ttlMs: number) => Promise<void>
   delete: (key: string, expect?: Expect) => Promise<boolean>
   /** Adds units to a counter that begins anew with each window. */
   add: (key: string, units: number, windowMs: number) => Promise<Count>

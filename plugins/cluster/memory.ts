@@ -1,15 +1,18 @@
 import { randomUUID } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
 import type { Cluster, Count, Expect, Lock } from './cluster.ts'
 
 interface Entry { value: unknown, endsAt: number }
 interface List { items: string[], next: number }
 
 const sweepMs = 10_000
+const mostKept = { max: 10_000, maxSize: 64 * 1_048_576 }
 
 /** A cluster of one: everything in this process, gone with it. `now` is a clock in ms. */
 export function createMemoryCluster (now: () => number = () => performance.now()): Cluster {
   const entries = new Map<string, Entry>()
   const fences = new Map<string, number>()
+  const kept = new LRUCache<string, string>({ ...mostKept, sizeCalculation: (value, key) => 2 * (key.length + value.length), perf: { now } })
   const sweep = setInterval(() => {
     for (const [key, { endsAt }] of entries) if (endsAt <= now()) entries.delete(key)
   }, sweepMs)
@@ -18,11 +21,19 @@ export function createMemoryCluster (now: () => number = () => performance.now()
   /** The value under a key, of the type that its one kind of writer gave it. */
   const read = <T>(key: string): T | undefined => {
     const entry = entries.get(key)
-    if (entry === undefined || entry.endsAt > now()) return entry?.value as T | undefined
+    if (entry !== undefined && entry.endsAt > now()) return entry.value as T
     entries.delete(key)
-    return undefined
+    // A look does not make it younger: the first to be finished is the first to go.
+    return kept.peek(key) as T | undefined
   }
-  const write = (key: string, value: unknown, ttlMs: number) => { entries.set(key, { value, endsAt: now() + ttlMs }) }
+  const erase = (key: string) => {
+    const [entry, text] = [entries.delete(key), kept.delete(key)]
+    return entry || text
+  }
+  const write = (key: string, value: unknown, ttlMs: number) => {
+    kept.delete(key)
+    entries.set(key, { value, endsAt: now() + ttlMs })
+  }
   const fits = (key: string, expect: Expect | undefined) => expect === undefined || read<string>(key) === expect.value
 
   return {
@@ -34,7 +45,11 @@ export function createMemoryCluster (now: () => number = () => performance.now()
       write(key, value, ttlMs)
       return true
     },
-    delete: async (key, expect) => fits(key, expect) && read(key) !== undefined && entries.delete(key),
+    keep: async (key, value, ttl) => {
+      entries.delete(key)
+      kept.set(key, value, { ttl })
+    },
+    delete: async (key, expect) => fits(key, expect) && read(key) !== undefined && erase(key),
     add: async (key, units, windowMs): Promise<Count> => {
       const total = (read<number>(key) ?? 0) + units
       const endsAt = entries.get(key)?.endsAt ?? now() + windowMs

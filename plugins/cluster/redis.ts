@@ -88,6 +88,7 @@ export function createRedisCluster (client: Redis, prefix: string): Cluster {
     get size () { return size },
     get: async (key) => await redis.get(at(key)) ?? undefined,
     set: async (key, value, ttlMs, expect) => await redis.muxiSet(1, at(key), value, Math.ceil(ttlMs), ...expected(expect)) === 1,
+    keep: async (key, value, ttlMs) => { await redis.set(at(key), value, 'PX', Math.ceil(ttlMs)) },
     delete: async (key, expect) => {
       if (expect !== undefined && expect.value === undefined) return false
       return await redis.muxiDelete(1, at(key), ...expected(expect)) === 1

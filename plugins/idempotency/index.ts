@@ -75,7 +75,7 @@ export default fp(async (app) => {
     }
     const headers = Object.fromEntries(kept.flatMap((name) => reply.hasHeader(name) ? [[name, String(reply.getHeader(name))]] : []))
     const record = { fingerprint, state: 'done', status, headers, body: payload } satisfies Record
-    await app.cluster.set(place, app.seal.close(JSON.stringify(record), place), doneMs).catch((error: unknown) => { request.log.warn({ err: error }, 'the answer could not be kept for its Idempotency-Key') })
+    await app.cluster.keep(place, app.seal.close(JSON.stringify(record), place), doneMs).catch((error: unknown) => { request.log.warn({ err: error }, 'the answer could not be kept for its Idempotency-Key') })
     return payload
   }
 }, { name: 'idempotency', dependencies: ['auth', 'cluster', 'errors', 'validation'] })

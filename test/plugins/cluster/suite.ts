@@ -37,6 +37,18 @@ export function clusterSuite (name: string, open: () => Promise<{ a: Cluster, b:
     expect(await a.delete('k')).toBe(false)
   })
 
+  it(`${name}: what is kept is seen, expected and deleted like any value`, async ({ pair: { a, b } }) => {
+    await a.set('k', 'running', 1_000)
+    await a.keep('k', 'done', 60)
+
+    expect(await b.get('k')).toBe('done')
+    expect(await b.set('k', 'again', 1_000, { value: undefined })).toBe(false)
+    await expect.poll(async () => await b.get('k'), { timeout: 1_000, interval: 10 }).toBeUndefined()
+    await b.keep('k', 'more', 1_000)
+    expect(await a.delete('k', { value: 'more' })).toBe(true)
+    expect(await a.get('k')).toBeUndefined()
+  })
+
   it(`${name}: units add up over instances within a window, then begin anew`, async ({ pair: { a, b } }) => {
     const counts = await Promise.all(Array.from({ length: 10 }, async (_, i) => await (i % 2 === 0 ? a : b).add('c', 3, 200)))
     await sleep(250)
