@@ -4,6 +4,7 @@ import type { DestinationStream } from 'pino'
 import pkg from './package.json' with { type: 'json' }
 import type { Config } from './config.ts'
 import { bodyOf, failureOf } from './errors.ts'
+import audit from './plugins/audit.ts'
 import auth from './plugins/auth/index.ts'
 import chat from './plugins/chat/index.ts'
 import cluster from './plugins/cluster/index.ts'
@@ -48,6 +49,7 @@ const plugins = [
   cluster,
   exclusive,
   core,
+  audit,
   auth,
   rateLimit, // after auth: limits count callers
   usage,

@@ -5,14 +5,15 @@ import type { Config } from '../schemas/config.ts'
 import { type Answer, dataOf, parseAnswer } from './envelope.ts'
 import { exchange, limited, type Exchange } from './exchange.ts'
 import { introspect, probe, type Verdict } from './keys.ts'
-import { type Caller, credentialsFor, routeOf } from './credentials.ts'
+import { createSignedReader, type SignedReader } from './signed.ts'
+import { type Actor, credentialsFor, routeOf } from './credentials.ts'
 import type { Leaving } from './departure.ts'
 import { codeOf, isNetworkFailure, withRetries } from './retry.ts'
 import { tokensIn } from './stream.ts'
 import type { CoreToken } from './types.ts'
 
 export interface CallOptions {
-  caller: Caller
+  caller: Actor
   /** Sent as `X-Muxi-User-Id`. */
   user?: string | undefined
   /** Ends the call when it aborts. */
@@ -42,6 +43,7 @@ export class CoreClient {
   readonly #prefix: string
   readonly #calls: Pool
   readonly #streams: Pool
+  readonly #signed: SignedReader | undefined
 
   constructor (settings: Config['core'], observer: Observer) {
     this.#settings = settings
@@ -55,6 +57,8 @@ export class CoreClient {
       connect: { timeout: settings.connect_timeout_ms, ca: file(settings.tls_ca), cert: file(settings.tls_cert), key: file(settings.tls_key) }
     }
     this.#calls = new Pool(origin, { ...options, connections: settings.pool })
+    const { introspection_jwks_uri: jwksUri, introspection_issuer: issuer = settings.uri, introspection_audience: audience } = settings
+    this.#signed = jwksUri === undefined ? undefined : createSignedReader({ jwksUri, issuer, audience, typ: 'token-introspection+jwt', ca: file(settings.tls_ca) })
     // Streams hold their connection for long: they must not starve the calls.
     this.#streams = new Pool(origin, { ...options, headersTimeout: settings.timeout_ms, bodyTimeout: settings.idle_timeout_ms })
   }
@@ -118,7 +122,7 @@ export class CoreClient {
   async accessOf (key: string, by: 'introspection' | 'probing'): Promise<Verdict | undefined> {
     const send = async (request: Exchange) => await this.#exchange(request, this.#shortly)
     try {
-      return await (by === 'introspection' ? introspect(send, this.#settings.admin_key ?? '', key) : probe(send, key))
+      return await (by === 'introspection' ? introspect(send, key, { adminKey: this.#settings.admin_key ?? '', roles: this.#settings, signed: this.#signed }) : probe(send, key))
     } catch (error) {
       throw this.#failure(error, undefined)
     }

@@ -1,34 +1,52 @@
 import { ApiError } from '../errors.ts'
 import type { Access } from '../schemas/contract.ts'
 import { type Answer, parseAnswer } from './envelope.ts'
+import type { SignedReader } from './signed.ts'
 
-/** What the Core says of a key; undefined where it says no. */
+/** What is said of a key; undefined stands for no. */
 export interface Verdict {
   access: Exclude<Access, 'public'>
   /** The end user that the key is bound to. */
   sub?: string
   /** When the key ends, in seconds since 1970. */
   exp?: number
+  /** The Core does not take it: for its holder the server's own keys are used. */
+  foreign?: true
 }
+
+/** Which roles and scopes give which level. */
+export interface Roles { admin_roles: string[], user_roles: string[] }
 
 /** Sends one small request; the client gives it the address, the time-out and the retries. */
 export type Send = (request: { method: 'GET' | 'POST', path: string, headers: Record<string, string>, body?: string }) => Promise<Answer>
 
-/** Asks the Core's introspection endpoint (RFC 7662) with the server's own admin key. An answer of another shape is an error, never a yes. */
-export async function introspect (send: Send, adminKey: string, key: string): Promise<Verdict | undefined> {
+/** Asks the Core's introspection endpoint (RFC 7662) with the server's own admin key; `signed` reads answers that are JWTs (RFC 9701). An answer of another shape is an error, never a yes. */
+export async function introspect (send: Send, key: string, { adminKey, roles, signed }: { adminKey: string, roles: Roles, signed?: SignedReader | undefined }): Promise<Verdict | undefined> {
   const answer = await send({
     method: 'POST',
     path: '/v1/auth/introspect',
-    headers: { 'x-muxi-admin-key': adminKey, 'content-type': 'application/x-www-form-urlencoded' },
+    headers: {
+      'x-muxi-admin-key': adminKey,
+      accept: signed === undefined ? 'application/json' : 'application/token-introspection+jwt',
+      'content-type': 'application/x-www-form-urlencoded'
+    },
     body: new URLSearchParams({ token: key }).toString()
   })
   if (answer.status !== 200) throw refused(answer)
-  const { active, scope, sub, exp } = (parseAnswer(answer.text) ?? {}) as Record<string, unknown>
+  const claims = signed === undefined ? parseAnswer(answer.text) : (await signed(answer.text))?.token_introspection
+  const { active } = (claims ?? {}) as Record<string, unknown>
   if (active === false) return undefined
-  const scopes = typeof scope === 'string' ? scope.split(' ') : []
-  const access = scopes.includes('admin') ? 'admin' : scopes.includes('user') ? 'user' : undefined
-  // A level that is not known, or a bound user that cannot be read: to guess could open too much.
-  if (active !== true || access === undefined || (isPresent(sub) && typeof sub !== 'string') || (isPresent(exp) && typeof exp !== 'number')) throw refused(answer)
+  const verdict = active === true ? verdictOf(claims as Record<string, unknown>, roles) : 'unreadable'
+  if (typeof verdict === 'string') throw refused(answer)
+  return verdict
+}
+
+/** Level, subject and end in the claims of a good token; undefined past its end. Roles that are not known open nothing; a subject or an end that cannot be read must not be guessed. */
+export function verdictOf ({ sub, exp, ...claims }: Record<string, unknown>, { admin_roles: admins, user_roles: users }: Roles): Verdict | 'unreadable' | 'without level' | undefined {
+  if ((isPresent(claims.scope) && typeof claims.scope !== 'string') || (isPresent(sub) && typeof sub !== 'string') || (isPresent(exp) && typeof exp !== 'number')) return 'unreadable'
+  const roles = ['scope', 'scp', 'roles', 'role'].flatMap((name) => namesIn(claims[name]))
+  const access = roles.some((role) => admins.includes(role)) ? 'admin' : roles.some((role) => users.includes(role)) ? 'user' : undefined
+  if (access === undefined) return 'without level'
   if (typeof exp === 'number' && exp * 1_000 <= Date.now()) return undefined
   return { access, ...(typeof sub === 'string' && sub !== '' && { sub }), ...(typeof exp === 'number' && { exp }) }
 }
@@ -51,11 +69,16 @@ export async function probe (send: Send, key: string): Promise<Verdict | undefin
   return undefined
 }
 
+/** One word, words with blanks between (RFC 6749, section 3.3), or a list. */
+function namesIn (value: unknown): string[] {
+  return typeof value === 'string' ? value.split(' ') : Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []
+}
+
 function isPresent (value: unknown): boolean {
   return value !== undefined && value !== null
 }
 
 function refused ({ status }: Answer): ApiError {
-  if (status === 429 || status === 503) return new ApiError('core_unavailable', 'the MUXI Core cannot check keys now', { retryAfter: 2 })
+  if (status === 429 || status >= 500) return new ApiError('core_unavailable', 'the MUXI Core cannot check keys now', { cause: `status ${status}`, retryAfter: 2 })
   return new ApiError('core_error', 'the MUXI Core gave no usable verdict on the key', { cause: `status ${status}` })
 }

@@ -3,7 +3,7 @@ import { agentChatSend, agentChatStream, chatBytes, chatSend, chatStream } from 
 
 const config = { access: 'user', capability: 'chat' } as const
 /** A stream that is sent again goes on where it was: its record holds events, not one answer. */
-const streamed = { ...config, ownRecord: true } as const
+const streamed = { ...config, ownRecord: true, ticket: true } as const
 const bodyLimit = chatBytes
 
 const chat: FastifyPluginAsyncTypebox = async (app) => {

@@ -1,5 +1,5 @@
 import { Type, type Static } from '@sinclair/typebox'
-import { AgentId, SessionId, Timestamp, UserId, oneOf } from './common.ts'
+import { AgentId, oneOf, SessionId, TicketQuery, Timestamp, UserId } from './common.ts'
 import { type Contract, eventStream } from './contract.ts'
 
 export const mediaTypes = [
@@ -112,6 +112,7 @@ export const chatStream = {
   summary: 'Talk to MUXI and read the answer as it is written',
   description: 'The overlord picks the agent that fits the message best; `message_start` names it.',
   tags: ['chat'],
+  querystring: TicketQuery,
   body: ChatInput,
   response: { 200: stream }
 } satisfies Contract
@@ -130,6 +131,7 @@ export const agentChatStream = {
   summary: 'Talk to one agent and read the answer as it is written',
   tags: ['chat'],
   params: agentParams,
+  querystring: TicketQuery,
   body: ChatInput,
   response: { 200: stream }
 } satisfies Contract

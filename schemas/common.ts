@@ -63,6 +63,11 @@ export const older = {
   next_before: Type.Union([Type.String(), Type.Null()], { description: 'Send it as `before` for the next page; null at the end' })
 }
 
+/** Where a page cannot set headers. */
+export const TicketQuery = Type.Object({
+  ticket: Type.Optional(Type.String({ minLength: 1, maxLength: 4_096, description: 'A ticket of `stream_ticket_create`, instead of a key', examples: ['muxi_ticket_kJ3v…'] }))
+}, { additionalProperties: false })
+
 /** A file on the Core, by a relative path with one of these endings. */
 export const corePath = (endings: string[], example: string) => Type.String({
   maxLength: 1_024,

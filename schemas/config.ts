@@ -8,6 +8,8 @@ const number = (value: number, minimum: number, maximum: number, description: st
 const flag = (value: boolean, description: string) => Type.Boolean({ default: value, description })
 const list = (pattern: string, about: About) => Type.Array(Type.String({ pattern }), { default: [], ...about })
 
+const words = (value: string[], description: string) => Type.Array(Type.String({ pattern: '^[\\x21-\\x7e]{1,128}$' }), { default: value, description })
+
 function optional<T extends TSchema> (schema: T, value: Static<T> | undefined) {
   return value === undefined ? Type.Optional(schema) : Type.Optional({ ...schema, default: value })
 }
@@ -33,6 +35,11 @@ export const Config = Type.Object({
     retries: number(2, 0, 10, 'How often a call that is safe to repeat is repeated'),
     pool: number(128, 1, 4_096, 'Connections to the Core at most (streams: as many as there are streams)'),
     max_answer: number(16_777_216, 65_536, 1_073_741_824, 'Bytes of one answer of the Core at most'),
+    admin_roles: words(['admin'], 'Roles or scopes, of the Core\'s verdict or of a JWT, that stand for level admin'),
+    user_roles: words(['user'], 'Roles or scopes that stand for level user; any other means no'),
+    introspection_jwks_uri: text(undefined, { pattern: '^https?://\\S+$', description: 'Where the Core publishes the keys of its signed verdicts (RFC 9701); verdicts must be signed when set', examples: ['https://core.internal/.well-known/jwks.json'] }),
+    introspection_issuer: text(undefined, { maxLength: 512, description: 'The `iss` of signed verdicts; `core.uri` when unset' }),
+    introspection_audience: Type.String({ default: 'muxi-api', minLength: 1, maxLength: 512, description: 'The `aud` of signed verdicts: what the Core calls this server' }),
     tls_ca: text(undefined, { description: 'File with the certificates (PEM) that may have signed the Core\'s; the system\'s own when unset' }),
     tls_cert: text(undefined, { description: 'File with the certificate (PEM) shown to the Core' }),
     tls_key: text(undefined, { description: 'File with the key (PEM) of that certificate' })
@@ -52,9 +59,19 @@ export const Config = Type.Object({
     rate_limit: number(600, 0, 1_000_000_000, 'Units a minute per key (most calls cost 1, heavy ones 6); admin keys have 10 times as many; 0 = no limit'),
     rate_limit_subject: number(60, 0, 1_000_000_000, 'Units a minute per user that a key or token is bound to; 0 = no limit'),
     rate_limit_mcp: number(100, 0, 1_000_000_000, 'MCP tool calls a minute per bound user; 10 times as many per key; 0 = no limit'),
-    key_cache_ms: number(60_000, 0, 3_600_000, 'How long the Core\'s yes to a key is believed'),
+    key_cache_ms: number(60_000, 0, 3_600_000, 'How long the Core\'s yes to a key is fresh (one fifth more or less)'),
+    key_cache_soft_ms: number(300_000, 0, 3_600_000, 'How long after its yes a user key is served while the Core is asked again in the background; admin keys are asked for first'),
+    key_cache_stale_ms: number(900_000, 0, 86_400_000, 'How long after its yes a user key is served while the Core cannot be asked'),
+    key_cache_stale_admin_ms: number(0, 0, 86_400_000, 'The same for admin keys; 0: they are refused with 503'),
     key_cache_negative_ms: number(5_000, 0, 600_000, 'How long the Core\'s no to a key is believed'),
     key_cache_size: number(10_000, 1, 10_000_000, 'Keys remembered at most; as many refused ones'),
+    key_attempts: number(10, 0, 1_000_000, 'Failed attempts a minute per address (IPv6: per /64) and per key; then blocked for a minute, twice as long each time; 0 = no limit'),
+    jwt_issuer: text(undefined, { maxLength: 512, description: 'Keys that are JWTs of this issuer (`iss`) are judged here, by their signature', examples: ['https://id.example.com'] }),
+    jwt_audience: text(undefined, { maxLength: 512, description: 'What such a JWT must name as its audience (`aud`)', examples: ['muxi-api'] }),
+    jwt_jwks_uri: text(undefined, { pattern: '^https?://\\S+$', description: 'Where the issuer publishes its keys (JWKS)', examples: ['https://id.example.com/.well-known/jwks.json'] }),
+    user_tokens_secret: text(undefined, { ...key, minLength: 32, description: 'Turns on user tokens, and seals them; the same on all instances' }),
+    webhook_secret: text(undefined, { ...key, minLength: 24, description: 'With which the Core signs revocations (Standard Webhooks; `whsec_` and base64, or any text)' }),
+    audit_file: text(undefined, { description: 'File for the audit log, a JSON object per line; reopened on SIGHUP. The ordinary log when unset' }),
     redis_url: text(undefined, { pattern: '^rediss?://\\S+$', secret: true, description: 'Redis that instances share their state through; unset: this instance is alone', examples: ['redis://user:password@redis.internal:6379/0'] }),
     redis_prefix: Type.String({ default: 'muxi:', pattern: '^[\\x21-\\x7a]{1,64}$', description: 'What every key in Redis begins with' }),
     secret: text(undefined, { ...key, minLength: 32, description: 'From which every key for digests and ciphers is derived; the same on all instances, required with Redis; random at each start when unset' }),

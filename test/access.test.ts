@@ -11,7 +11,7 @@ interface Answer { statusCode: number, body: string }
 interface Reply { result?: { isError?: boolean, content?: { text: string }[], tools?: { name: string }[] }, error?: { code: number } }
 
 /** No command is started, and no call is one too many. */
-const settings = { MUXI_API_MCP_COMMANDS: 'false', MUXI_API_RATE_LIMIT: '0', MUXI_API_RATE_LIMIT_MCP: '0' }
+const settings = { MUXI_API_MCP_COMMANDS: 'false', MUXI_API_RATE_LIMIT: '0', MUXI_API_RATE_LIMIT_MCP: '0', MUXI_API_USER_TOKENS_SECRET: 'a-secret-for-user-tokens-of-32-characters' }
 
 /** One server for the whole matrix. */
 const test = base.extend<{ core: EmbeddedCore, app: FastifyInstance }>({

@@ -22,9 +22,9 @@ export class Lines {
   }
 }
 
-/** Settings for a test: no file, no environment, the given ones on top. */
+/** Settings for a test: no file, no environment, bad keys without number, the given ones on top. */
 export function configFor (core: Pick<EmbeddedCore, 'url'>, settings: Record<string, string> = {}): Readonly<Config> {
-  const env = { MUXI_CORE_URI: core.url, MUXI_CORE_ADMIN_KEY: keys.admin, MUXI_CORE_CLIENT_KEY: keys.user, MUXI_API_PORT: '0', ...settings }
+  const env = { MUXI_CORE_URI: core.url, MUXI_CORE_ADMIN_KEY: keys.admin, MUXI_CORE_CLIENT_KEY: keys.user, MUXI_API_PORT: '0', MUXI_API_KEY_ATTEMPTS: '0', ...settings }
   return loadConfig({ env, cwd: '/nonexistent' }).config
 }
 

@@ -6,7 +6,7 @@ const builtin = /^node:/
 /** Which npm packages a folder may use; unlisted folders may use any. */
 const packages: Record<string, RegExp> = {
   schemas: /^@sinclair\/typebox$/,
-  core: /^(?:undici|eventsource-parser)$/,
+  core: /^(?:undici|eventsource-parser|jose)$/,
   routes: /^@fastify\/type-provider-typebox$/
 }
 /** Which of our own files a folder may import. `self` is the importing file's own plugin. */

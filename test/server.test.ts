@@ -2,9 +2,10 @@ import { once } from 'node:events'
 import { connect as connectHttp2 } from 'node:http2'
 import { request } from 'node:https'
 import { expect } from 'vitest'
-import { as, keys, test } from './app.ts'
+import { as, keys, test as base } from './app.ts'
 
-test.override({ settings: { MUXI_API_TLS_CERT: 'test/fixtures/tls/cert.pem', MUXI_API_TLS_KEY: 'test/fixtures/tls/key.pem' } })
+// Not an override: files share the module of the fixtures.
+const test = base.extend({ settings: { MUXI_API_TLS_CERT: 'test/fixtures/tls/cert.pem', MUXI_API_TLS_KEY: 'test/fixtures/tls/key.pem' } })
 
 async function overHttp2 (url: string, headers: Record<string, string>, body?: string): Promise<{ status: number, text: string }> {
   const session = connectHttp2(url, { rejectUnauthorized: false })

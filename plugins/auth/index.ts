@@ -1,87 +1,189 @@
 import fp from 'fastify-plugin'
-import type { IncomingHttpHeaders } from 'node:http'
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Caller } from '../../core/credentials.ts'
-import type { Verdict } from '../../core/keys.ts'
 import { ApiError } from '../../errors.ts'
 import { rank, type Access } from '../../schemas/contract.ts'
-import { Verdicts, type From } from './verdicts.ts'
+import { Attempts } from './attempts.ts'
+import { anonymous, bearerOf, holderOf, keyIn, userOf } from './caller.ts'
+import { createDigests } from './digest.ts'
+import { holdOpen } from './held.ts'
+import { createJwtJudge } from './jwt.ts'
+import { shareVerdicts } from './shared.ts'
+import { Tokens, covers, type Grant } from './tokens.ts'
+import { lagMs, Verdicts, type Yes } from './verdicts.ts'
+import { verifySigned } from './webhook.ts'
 
 declare module 'fastify' {
+  interface FastifyInstance {
+    keys: {
+      tokens: Tokens
+      /** Takes a key (itself, or its SHA-256) back at every instance and ends what is open under it; answers how the audit log names it. */
+      revoke: (key: string | Buffer) => Promise<string>
+    }
+  }
   interface FastifyRequest {
     caller: Caller
     /** The end user this request is for: the one the key is bound to, else the client's word, else `"0"`. */
     userId: (claim?: string) => string
+    /** Calls `end` when the caller's key is good no more; answers the function that lets go. */
+    whileAllowed: (end: (reason: ApiError) => void) => () => void
   }
-  interface FastifyContextConfig { access?: Access }
+  interface FastifyContextConfig {
+    access?: Access
+    /** A page that cannot set headers may come with a ticket in the query. */
+    ticket?: true
+    /** Instead of a key of its level the body may be signed (Standard Webhooks). */
+    signed?: true
+  }
 }
 
-const anonymous: Caller = { key: '', access: 'public', digest: '' }
+type Answer = Yes | 'refused' | undefined
+/** What a request shows: a key, or a token made with one. */
+interface Shown { key: string, digest: string, grant: Grant | undefined, tokenDigest: string | undefined }
+
 // No Core has a key with blanks, control or non-ASCII characters; on the latter the real one fails with 500.
 const form = /^[\x21-\x7e]{1,512}$/
-const userForm = /^[^\p{Cc}]{1,256}$/u
+const ticketMs = 120_000
 
 /** Names the caller of every request and turns away those below the route's level. */
 export default fp(async (app) => {
-  const verdicts = new Verdicts(app.secretFor('key digests'), app.config.api, async (key) => await app.core.accessOf(key))
-  const counts = (source: From) => ({ yes: app.metrics.verdicts.labels({ source, verdict: 'yes' }), no: app.metrics.verdicts.labels({ source, verdict: 'no' }) })
+  const { cluster, metrics } = app
+  const settings = () => app.config.api
+  const digests = createDigests(app.secretFor('key digests'))
+  const ceiling = () => Math.max(settings().key_cache_stale_ms, settings().key_cache_stale_admin_ms) + lagMs
+  const tokens = new Tokens(app, app.config.api.user_tokens_secret)
+  const jwtVerdict = createJwtJudge(app.config.api, app.config.core)
+  const shared = cluster.kind === 'memory' ? undefined : shareVerdicts(app, ceiling)
+  const verdicts = new Verdicts({
+    settings,
+    shared,
+    ask: async (key) => {
+      const verdict = await jwtVerdict(key)
+      return verdict === 'foreign' ? await app.core.accessOf(key) : verdict
+    },
+    onGone: (digest) => { held.end(digest, new ApiError('unauthorized', 'the key is valid no more')) }
+  })
+  const held = holdOpen(verdicts)
+  const attempts = new Attempts({
+    cluster,
+    most: () => settings().key_attempts,
+    digest: digests.ofKey,
+    onBlock: (kind, { address, digest }, seconds) => { app.audit.note({ event: `${kind}_blocked`, address, key: app.audit.nameOf(digest), details: { seconds } }) }
+  })
+  const counts = (source: 'cache' | 'core') => ({ yes: metrics.verdicts.labels({ source, verdict: 'yes' }), no: metrics.verdicts.labels({ source, verdict: 'no' }) })
   const counted = { cache: counts('cache'), core: counts('core') }
 
+  app.decorate('keys', {
+    tokens,
+    revoke: async (key) => {
+      const digest = typeof key === 'string' ? digests.ofKey(key) : digests.ofHash(key)
+      const grant = typeof key === 'string' ? tokens.open(key) : undefined
+      const forMs = Math.max(ceiling(), grant === undefined ? 0 : grant.exp * 1_000 - Date.now())
+      verdicts.revoke(digest, forMs)
+      await shared?.revoke(digest, forMs)
+      return app.audit.nameOf(digest)
+    }
+  })
   app.decorateRequest('caller')
   app.decorateRequest('userId', userOf)
+  app.decorateRequest('whileAllowed', function (this: FastifyRequest, end) {
+    return held.add(this.caller, this.routeOptions.config.access ?? 'admin', end)
+  })
 
   app.addHook('onRequest', (request, reply, done) => {
-    const needed = request.is404 || request.method === 'OPTIONS' ? 'public' : request.routeOptions.config.access ?? 'admin'
-    if (needed === 'public') {
-      request.caller = anonymous
+    const { is404, method, outer, routeOptions: { config } } = request
+    const needed = is404 || method === 'OPTIONS' ? 'public' : config.access ?? 'admin'
+    request.caller = anonymous
+    if (needed === 'public' || (config.signed === true && request.headers['webhook-signature'] !== undefined)) {
       done()
       return
     }
-    const key = keyIn(request.headers)
-    if (key === undefined || !form.test(key)) {
-      done(key === undefined ? new ApiError('unauthorized', 'send the header Authorization: Bearer <key>') : invalid())
+    // What one request does for another is done by the same caller: its ticket would be used up by now.
+    if (outer !== undefined) {
+      done(enter(request, reply, outer.caller))
       return
     }
-    const digest = verdicts.digest(key)
-    const admit = (verdict: Verdict | undefined, from: From): ApiError | undefined => {
-      counted[from][verdict === undefined ? 'no' : 'yes'].inc()
-      if (verdict === undefined) return invalid()
-      const { access, sub } = verdict
-      request.caller = { key, access, digest, sub }
-      if (rank[access] >= rank[needed]) return undefined
-      reply.header('www-authenticate', `Bearer realm="muxi", error="insufficient_scope", scope="${needed}"`)
-      return new ApiError('forbidden', `this needs a key of level ${needed}`)
+    const shown = shownBy(request)
+    if (shown === undefined) {
+      done(refuse(request))
+      return
     }
+    const known = verdicts.known(shown.key, shown.digest)
     // A key that is known needs no promise.
-    const known = verdicts.known(digest)
-    if (known !== undefined) done(admit(known === 'refused' ? undefined : known, 'cache'))
-    else verdicts.ask(key, digest).then((verdict) => { done(admit(verdict, 'core')) }, done)
+    if (known !== undefined && known !== 'refused' && shown.grant === undefined) {
+      counted.cache.yes.inc()
+      if (known.stale) sayStale(reply)
+      done(enter(request, reply, holderOf(shown.key, known.verdict, shown.digest)))
+    } else judge(request, reply, shown, known).then(done, done)
   })
-}, { name: 'auth', dependencies: ['cluster', 'core', 'errors', 'operations', 'telemetry'] })
 
-/** The key of a request: `Authorization: Bearer`, else `X-API-Key`, which some MCP hosts can send alone. */
-function keyIn ({ authorization, 'x-api-key': apiKey }: IncomingHttpHeaders): string | undefined {
-  if (authorization === undefined) return typeof apiKey === 'string' ? apiKey : undefined
-  return /^Bearer +(\S.*)$/i.exec(authorization)?.[1]
-}
-
-function invalid (): ApiError {
-  return new ApiError('unauthorized', 'invalid or missing API key')
-}
-
-/** A bound key speaks for its own user alone, wherever another is named; e-mail addresses compare in lower case, as the Core folds them. */
-function userOf (this: FastifyRequest, claim?: string): string {
-  const { sub } = this.caller
-  const header = this.headers['x-muxi-user-id'] ?? this.headers['x-user-id']
-  // Header values arrive one character per byte.
-  const named = header === undefined ? undefined : Buffer.from(String(header), 'latin1').toString()
-  if (named !== undefined && !userForm.test(named)) throw new ApiError('bad_request', 'X-Muxi-User-Id must be 1 to 256 characters', { details: { field: 'headers.x-muxi-user-id' } })
-  for (const said of [claim, named]) {
-    if (sub !== undefined && said !== undefined && folded(sub) !== folded(said)) throw new ApiError('forbidden', 'this key belongs to another user')
+  /** The way of every key that is not at hand: blocks, the single use of a ticket, the Core. */
+  async function judge (request: FastifyRequest, reply: FastifyReply, { key, digest, grant, tokenDigest }: Shown, known: Answer): Promise<ApiError | undefined> {
+    const attempt = { address: request.ip, digest: tokenDigest ?? digest }
+    let answer = known
+    if (tokenDigest !== undefined && verdicts.isRevoked(tokenDigest)) answer = 'refused'
+    if (answer === undefined || answer === 'refused') {
+      await attempts.admit(attempt, answer === undefined && !verdicts.hasBeenGood(digest)).catch((error: unknown) => {
+        app.audit.refused(request, 'blocked', attempt.digest)
+        throw error
+      })
+      answer ??= await verdicts.ask(key, digest) ?? 'refused'
+    }
+    // Last, so that a ticket is not used up by a failure of ours.
+    if (answer !== 'refused' && grant?.kind === 'ticket' && !await cluster.set(`ticket:${grant.id}`, '1', ticketMs, { value: undefined })) answer = 'refused'
+    const caller = answer === 'refused' ? undefined : grant === undefined ? holderOf(key, answer.verdict, digest) : bearerOf(grant, answer.verdict, digest, tokenDigest!)
+    const source = known === undefined ? 'core' : 'cache'
+    counted[source][caller === undefined ? 'no' : 'yes'].inc()
+    if (caller === undefined) {
+      await attempts.failed(attempt, known === undefined)
+      return refuse(request, attempt.digest)
+    }
+    if (answer !== 'refused' && answer!.stale) sayStale(reply)
+    return enter(request, reply, caller)
   }
-  return folded(claim ?? named ?? sub ?? '0')
-}
 
-function folded (user: string): string {
-  return /^[^@\s]+@[^@\s]+$/.test(user) ? user.toLowerCase() : user
-}
+  /** What can be looked at; undefined where there is nothing, or no key of any Core. */
+  function shownBy (request: FastifyRequest): Shown | undefined {
+    const { ticket } = request.query as { ticket?: unknown }
+    const fromQuery = request.routeOptions.config.ticket === true && typeof ticket === 'string' ? ticket : undefined
+    const text = keyIn(request) ?? fromQuery
+    if (text === undefined) return undefined
+    const grant = tokens.open(text)
+    if (grant === undefined) return text === fromQuery || !form.test(text) ? undefined : { key: text, digest: digests.ofKey(text), grant, tokenDigest: undefined }
+    // A ticket opens streams alone; a token in a URL would outlive it.
+    if ((grant.kind === 'ticket') !== (request.routeOptions.config.ticket === true && (grant.kind === 'ticket' || text === fromQuery))) return undefined
+    return { key: grant.key, digest: digests.ofKey(grant.key), grant, tokenDigest: digests.ofKey(text) }
+  }
+
+  function enter (request: FastifyRequest, reply: FastifyReply, caller: Caller): ApiError | undefined {
+    const { access: needed = 'admin' } = request.routeOptions.config
+    const isHighEnough = rank[caller.access] >= rank[needed]
+    request.caller = caller
+    if (isHighEnough && covers(caller.scope, request.routeOptions.schema?.operationId ?? '')) return undefined
+    reply.header('www-authenticate', `Bearer realm="muxi", error="insufficient_scope", scope="${needed}"`)
+    app.audit.refused(request, 'level', caller.keyDigest)
+    return new ApiError('forbidden', isHighEnough ? 'this token does not open this operation' : `this needs a key of level ${needed}`)
+  }
+
+  /** The same words whatever was wrong. */
+  function refuse (request: FastifyRequest, digest?: string): ApiError {
+    app.audit.refused(request, digest !== undefined ? 'unknown' : keyIn(request) === undefined ? 'missing' : 'malformed', digest)
+    return new ApiError('unauthorized', 'invalid or missing API key: send the header Authorization: Bearer <key>')
+  }
+
+  function sayStale (reply: FastifyReply): void {
+    reply.header('x-auth-stale', '1')
+    metrics.staleVerdicts.inc()
+  }
+
+  verifySigned(app, attempts)
+  const news = shared?.follow({
+    onDenied: (digest) => { verdicts.deny(digest) },
+    onRevoked: (digest, forMs) => { verdicts.revoke(digest, forMs) },
+    onMissed: () => { verdicts.flush() }
+  })
+  app.addHook('onClose', async () => {
+    held.close()
+    news?.close()
+  })
+}, { name: 'auth', dependencies: ['audit', 'cluster', 'core', 'errors', 'inner', 'operations', 'telemetry'] })

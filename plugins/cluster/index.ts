@@ -17,6 +17,8 @@ declare module 'fastify' {
     secretFor: (purpose: string) => Buffer
     /** What shared texts pass through on their way to the cluster and back. */
     seal: Seal
+    /** A seal of one's own, with a key of 32 bytes. */
+    sealWith: (key: Buffer) => Seal
   }
 }
 
@@ -27,6 +29,8 @@ export default fp(async (app) => {
   const { redis_url: url, redis_prefix: prefix, secret } = app.config.api
   const root = secret ?? randomBytes(32)
   app.decorate('secretFor', (purpose) => Buffer.from(hkdfSync('sha256', root, '', purpose, 32)))
+
+  app.decorate('sealWith', createSeal)
 
   if (url === undefined) {
     const memory = createMemoryCluster()

@@ -59,7 +59,7 @@ export default fp(async (app) => {
         reply.type('application/json')
         return called(direct.id, await callTool(tool, direct.args, request), about)
       }
-      if (direct === undefined || direct.method === 'tools/call') return await bySdk(request)
+      if (direct === undefined || direct.method === 'tools/call') return await bySdk(request, reply)
       reply.type('application/json')
       return direct.method === 'tools/list' ? listed(direct.id, JSON.stringify(visible(request)), about) : discovered(direct.id, about)
     },
@@ -73,9 +73,11 @@ export default fp(async (app) => {
     }
   } satisfies Mcp)
 
-  async function bySdk (request: FastifyRequest): Promise<Response> {
+  async function bySdk (request: FastifyRequest, reply: FastifyReply): Promise<Response> {
     const { authorization, 'x-api-key': apiKey, ...headers } = request.headers
     const web = new Request(`http://mcp${request.url}`, { method: request.method, headers: headers as Record<string, string>, signal: request.gone })
+    // A call that outlives its key ends as if its caller had left.
+    reply.raw.once('close', request.whileAllowed(() => { request.departure.leave() }))
     return await handler.fetch(web, { parsedBody: request.body, authInfo: { token: '', clientId: request.caller.digest, scopes: [request.caller.access], extra: { request } } })
   }
 

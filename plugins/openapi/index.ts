@@ -19,6 +19,7 @@ const tags = [
   { name: 'users', description: 'The end users, and what is known of each' },
   { name: 'mcp_servers', description: 'Tool servers that agents are connected to' },
   { name: 'knowledge', description: 'Documents that agents look up' },
+  { name: 'keys', description: 'Tokens and tickets made from a key, and taking keys back' },
   { name: 'system', description: 'How this MUXI is doing' },
   { name: 'mcp', description: 'The Model Context Protocol: every JSON operation as a tool' },
   { name: 'health', description: 'Is it there, is it well' },

@@ -45,11 +45,11 @@ export default fp(async (app) => {
   const factor = ({ caller }: FastifyRequest) => caller.access === 'admin' ? 10 : 1
   const limiters = {
     http: [
-      keyed('key', ({ caller }) => caller.digest, (request) => api.rate_limit * factor(request)),
+      keyed('key', ({ caller }) => caller.keyDigest, (request) => api.rate_limit * factor(request)),
       keyed('subject', ({ caller }) => caller.sub ?? '', ({ caller }) => caller.sub === undefined ? 0 : api.rate_limit_subject)
     ],
     mcp: [
-      keyed('mcp', ({ caller }) => caller.digest, () => api.rate_limit_mcp * 10),
+      keyed('mcp', ({ caller }) => caller.keyDigest, () => api.rate_limit_mcp * 10),
       keyed('mcp-subject', ({ caller }) => caller.sub ?? '', ({ caller }) => caller.sub === undefined ? 0 : api.rate_limit_mcp)
     ]
   }

@@ -37,6 +37,7 @@ export default fp(async (app) => {
     this.sse(guard(iterator, first, {
       signal: request.gone,
       heartbeatMs,
+      whileAllowed: (end) => request.whileAllowed(end),
       onEnd: () => { app.metrics.streams.dec() },
       onError: (error) => {
         const failure = failureOf(error)
@@ -47,7 +48,7 @@ export default fp(async (app) => {
     }))
     return this
   })
-}, { name: 'sse', dependencies: ['errors', 'telemetry'] })
+}, { name: 'sse', dependencies: ['auth', 'errors', 'telemetry'] })
 
 /** Whether an Accept header takes event streams: the range that fits best decides (RFC 9110, section 12.5.1). */
 function takesEvents (accept: string): boolean {

@@ -32,6 +32,9 @@ export function createMetrics (version: string) {
     coreUp: new Gauge({ name: 'muxi_api_core_up', help: '1 while the MUXI Core passes its check', registers }),
     coreMalformed: new Counter({ name: 'muxi_api_core_malformed_frames_total', help: 'Frames of the MUXI Core that could not be read', registers }),
     verdicts: new Counter({ name: 'muxi_api_key_verdicts_total', help: 'Keys checked, by where the verdict came from and what it was', labelNames: ['source', 'verdict'], registers }),
+    staleVerdicts: new Counter({ name: 'muxi_api_key_verdicts_stale_total', help: 'Calls let in by an older verdict, while the Core could not be asked', registers }),
+    refusals: new Counter({ name: 'muxi_api_refusals_total', help: 'Calls turned away for their key, its level or its signature', labelNames: ['reason'], registers }),
+    audited: new Counter({ name: 'muxi_api_audit_events_total', help: 'Security events', labelNames: ['event'], registers }),
     limited: new Counter({ name: 'muxi_api_rate_limited_total', help: 'Calls turned away by a limit', labelNames: ['scope'], registers }),
     streams: new Gauge({ name: 'muxi_api_sse_streams', help: 'Open streams of server-sent events', registers })
   }

@@ -3,12 +3,12 @@ import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo, Server } from 'node:net'
 import { test as base } from 'vitest'
 import { CoreClient, type Observer } from '../../core/client.ts'
-import type { Caller } from '../../core/credentials.ts'
+import type { Actor } from '../../core/credentials.ts'
 import { type EmbeddedCore, type EmbeddedCoreOptions, startEmbeddedCore } from '../../core/embedded/index.ts'
 import { configFor, keys } from '../app.ts'
 
-export const admin: Caller = { key: keys.admin, access: 'admin', digest: 'a' }
-export const user: Caller = { key: keys.user, access: 'user', digest: 'u' }
+export const admin: Actor = { key: keys.admin, access: 'admin' }
+export const user: Actor = { key: keys.user, access: 'user' }
 
 /** What a client told its observer. */
 export interface Seen { calls: Parameters<Observer['onCall']>[0][], malformed: number, away: string[] }

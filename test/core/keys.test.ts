@@ -85,7 +85,7 @@ describe('an answer of introspection', () => {
 })
 
 describe('a Core that cannot say', () => {
-  test.for(ways.flatMap((way) => [[way, 500, 'core_error'], [way, 404, 'core_error'], [way, 429, 'core_unavailable'], [way, 503, 'core_unavailable']] as const))('by %s with status %i is %s', async ([way, status, code], { core, client }) => {
+  test.for(ways.flatMap((way) => [[way, 500, 'core_unavailable'], [way, 404, 'core_error'], [way, 429, 'core_unavailable'], [way, 503, 'core_unavailable']] as const))('by %s with status %i is %s', async ([way, status, code], { core, client }) => {
     core.fail({ status })
 
     expect(await failureOf(client.accessOf(keys.user, way))).toMatchObject({ code })

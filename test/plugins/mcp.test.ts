@@ -31,7 +31,7 @@ async function legacy (app: FastifyInstance, method: string, params: Record<stri
   return { status: res.statusCode, ...JSON.parse(res.body.replace(/^event: message\ndata: /, '')) as Reply }
 }
 
-const userTools = ['agent_chat_send', 'chat_send', 'conversation_list', 'health_get', 'health_ready_get']
+const userTools = ['agent_chat_send', 'chat_send', 'conversation_list', 'health_get', 'health_ready_get', 'stream_ticket_create', 'user_token_create']
 
 test('tools/list shows what the caller may call, in a stable order, in both eras', async ({ app }) => {
   const user = await modern(app, 'tools/list', {}, { level: 'user' })

@@ -1,7 +1,8 @@
 import { expect } from 'vitest'
-import { as, keys, test } from '../app.ts'
+import { as, keys, test as base } from '../app.ts'
 
-test.override({ settings: { MUXI_API_RATE_LIMIT: '10' } })
+// Not an override: files share the module of the fixtures.
+const test = base.extend({ settings: { MUXI_API_RATE_LIMIT: '10' } })
 
 test('what is left is told in every header style, from one count', async ({ app }) => {
   const first = await app.inject({ method: 'POST', url: '/api/v1/chat', headers: as('user'), payload: { content: 'hello' } })

@@ -1,0 +1,30 @@
+import { decodeJwt } from 'jose'
+import { verdictOf, type Roles, type Verdict } from '../../core/keys.ts'
+import { createSignedReader } from '../../core/signed.ts'
+import { ApiError } from '../../errors.ts'
+
+interface Settings { jwt_issuer?: string, jwt_audience?: string, jwt_jwks_uri?: string }
+
+/** Judges keys that are JWTs of the configured issuer (RFC 7519, RFC 8725); 'foreign' for every other key. */
+export function createJwtJudge ({ jwt_issuer: issuer, jwt_audience: audience, jwt_jwks_uri: jwksUri }: Settings, roles: Roles): (key: string) => Promise<Verdict | undefined | 'foreign'> {
+  if (issuer === undefined) return async () => 'foreign'
+  if (audience === undefined || jwksUri === undefined) throw new Error('api.jwt_issuer needs api.jwt_audience and api.jwt_jwks_uri beside it: whom a token is for and where its keys are')
+  const read = createSignedReader({ jwksUri, issuer, audience })
+  return async (key) => {
+    if (issuerOf(key) !== issuer) return 'foreign'
+    const claims = await read(key)
+    // One without an end could not be taken back.
+    const verdict = claims?.exp === undefined ? undefined : verdictOf(claims, roles)
+    if (verdict === 'unreadable') throw new ApiError('core_error', 'the claims of the token cannot be read')
+    return verdict === undefined || verdict === 'without level' ? undefined : { ...verdict, foreign: true }
+  }
+}
+
+function issuerOf (key: string): string | undefined {
+  if (!key.startsWith('ey')) return undefined
+  try {
+    return decodeJwt(key).iss
+  } catch {
+    return undefined
+  }
+}
