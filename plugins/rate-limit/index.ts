@@ -2,7 +2,7 @@ import rateLimit from '@fastify/rate-limit'
 import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { ApiError } from '../../errors.ts'
-import { countHere, countTogether, type Use } from './counts.ts'
+import { countHere, countTogether, isNear, type Use } from './counts.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -20,11 +20,16 @@ type Done = (error: Error | null, result?: { current: number, ttl: number }) => 
 export default fp(async (app) => {
   const here = countHere(windowMs)
   const add = app.cluster.kind === 'memory' ? here : countTogether(windowMs, async (caller, units, ms) => await app.cluster.add(`limit:${caller}`, units, ms), countHere(windowMs, () => app.cluster.size))
+  /** The keys whose count has just reached 80 %: the shell does not hand that on. */
+  const near = new Set<string>()
   /** What the shell asks for a count. It counts calls, so the key carries the cost: `6:<caller>`. */
   class Store {
     incr (key: string, done: Done, _: number, max: number): void {
       const [cost = '1'] = key.split(':', 1)
-      const answer = ({ used, endsInMs }: Use) => { done(null, { current: used, ttl: endsInMs }) }
+      const answer = ({ used, endsInMs, warns }: Use) => {
+        if (warns) near.add(key)
+        done(null, { current: used, ttl: endsInMs })
+      }
       const result = add(key.slice(cost.length + 1), Number(cost), max)
       if (result instanceof Promise) result.then(answer, done)
       else answer(result)
@@ -62,6 +67,7 @@ export default fp(async (app) => {
       if (max(request) === 0) continue
       const result = await check(request)
       if (result.isAllowed) continue
+      if (near.delete(result.key)) request.log.warn({ scope, limit: result.max, caller: request.caller.access, digest: request.caller.digest }, 'a caller has used 80 % of a limit')
       const limit = { scope, max: result.max, remaining: result.remaining, ttl: result.ttl, exceeded: result.isExceeded }
       if (tightest === undefined || limit.exceeded || (!tightest.exceeded && limit.remaining / limit.max < tightest.remaining / tightest.max)) tightest = limit
     }
@@ -83,5 +89,5 @@ function tell (reply: FastifyReply, { scope, max, remaining, ttl }: { scope: str
     'ratelimit-policy': `"${scope}";q=${max};w=${windowMs / 1_000}`,
     ratelimit: `"${scope}";r=${remaining};t=${Math.ceil(ttl / 1_000)}`
   })
-  if (remaining <= max * 0.2) reply.header('x-ratelimit-warning', 'true')
+  if (isNear(max - remaining, max)) reply.header('x-ratelimit-warning', 'true')
 }

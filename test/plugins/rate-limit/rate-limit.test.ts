@@ -1,5 +1,5 @@
 import { expect } from 'vitest'
-import { as, keys, test as base } from '../app.ts'
+import { as, keys, test as base } from '../../app.ts'
 
 // Not an override: files share the module of the fixtures.
 const test = base.extend({ settings: { MUXI_API_RATE_LIMIT: '10' } })
@@ -56,6 +56,37 @@ test('a tool call is counted once, in a bucket of its own', async ({ app }) => {
 
   expect(second.headers).toMatchObject({ 'x-ratelimit-limit': '1000', 'x-ratelimit-remaining': '998', 'ratelimit-policy': '"mcp";q=1000;w=60' })
   expect(rest.headers['x-ratelimit-remaining']).toBe('99')
+})
+
+test('80 % of a limit are one line in the log, which names neither the key nor the operation', async ({ app, lines }) => {
+  for (let i = 0; i < 13; i++) await app.inject({ method: 'POST', url: '/api/v1/chat', headers: as('user'), payload: {} })
+  await app.inject({ url: '/api/v1/agents', headers: as('admin') })
+  const warnings = lines.all.filter(({ level }) => level === 'warn')
+
+  expect(warnings).toEqual([{
+    level: 'warn',
+    timestamp: expect.any(String),
+    service: 'muxi-api',
+    version: app.release,
+    requestId: expect.any(String),
+    traceId: expect.any(String),
+    scope: 'key',
+    limit: 10,
+    caller: 'user',
+    digest: expect.stringMatching(/^[\w-]{43}$/),
+    message: 'a caller has used 80 % of a limit'
+  }])
+  expect(JSON.stringify(lines.all)).not.toContain(keys.user)
+})
+
+test('each caller has a line of its own, whether it reaches 80 % or leaps over it', async ({ app, lines }) => {
+  for (let i = 0; i < 8; i++) await app.inject({ method: 'POST', url: '/api/v1/chat', headers: as('user'), payload: {} })
+  for (let i = 0; i < 18; i++) await app.inject({ method: 'POST', url: '/api/v1/agents/import', headers: as('admin'), payload: {} })
+
+  expect(lines.all.filter(({ level }) => level === 'warn')).toEqual([
+    expect.objectContaining({ caller: 'user', limit: 10 }),
+    expect.objectContaining({ caller: 'admin', limit: 100 })
+  ])
 })
 
 test('health is not limited', async ({ app }) => {
