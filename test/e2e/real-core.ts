@@ -134,6 +134,11 @@ export class Server {
     await this.stop()
   }
 
+  /** What it has logged so far; the last lines come when it has stopped. */
+  get lines (): string[] {
+    return this.#program.lines
+  }
+
   /** Ends with the exit code. */
   async stop (): Promise<number> {
     return await this.#program.stop()
