@@ -30,7 +30,8 @@ export default fp(async (app) => {
     if (route.config?.cacheable !== true) return
     route.onSend = [conditional, ...[route.onSend ?? []].flat()]
     const { response } = route.schema ?? {}
-    route.schema = { ...route.schema, response: { ...(response as object), 304: { description: 'Nothing changed since the answer with the tag in `If-None-Match`' } } }
+    // `null`: no content. Generated clients would read a body that never comes.
+    route.schema = { ...route.schema, response: { ...(response as object), 304: { type: 'null', description: 'Nothing changed since the answer with the tag in `If-None-Match`' } } }
   })
 
   app.decorateRequest('ifUnchanged', async function (this: FastifyRequest, change) {

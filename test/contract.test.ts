@@ -84,6 +84,14 @@ test('every reference of the document resolves, and no entity is spelled out twi
   expect([...new Set(named)].sort()).toEqual(Object.keys(schemas).sort())
 })
 
+test('an answer without a body is declared without one, or generated clients would read it', async ({ app }) => {
+  const { paths } = app.openapi() as { paths: Record<string, Record<string, { responses: Record<string, Node> }>> }
+  const unchanged = Object.values(paths).flatMap((path) => Object.values(path)).map(({ responses }) => responses[304]).filter((answer) => answer !== undefined)
+
+  expect(unchanged.length).toBeGreaterThan(0)
+  expect(unchanged.filter((answer) => 'content' in answer)).toEqual([])
+})
+
 function isParams (schema: Node, params: unknown): boolean {
   return schema === params
 }
