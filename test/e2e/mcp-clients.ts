@@ -1,6 +1,4 @@
 import { spawn } from 'node:child_process'
-import { createHash } from 'node:crypto'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -10,7 +8,7 @@ import { StreamableHTTPClientTransport as TransportOfOne } from '@modelcontextpr
 import { Ajv } from 'ajv'
 import { describe, expect } from 'vitest'
 import { type ContractTest, fresh, type Target } from '../contract/target.ts'
-import { cache, run } from './processes.ts'
+import { venv } from './venv.ts'
 
 interface Tool { name: string, outputSchema?: object }
 interface Result { content: { type: string, text?: string }[], structuredContent?: unknown, isError?: boolean }
@@ -158,16 +156,7 @@ async function connectPython (url: string, key: string, mode: string): Promise<C
   }
 }
 
-/** The Python of a virtual environment with the packages of requirements-mcp.txt; made when it is not there. */
+/** A Python with the packages of requirements-mcp.txt. */
 export async function python (): Promise<string> {
-  const requirements = new URL('requirements-mcp.txt', import.meta.url).pathname
-  const hash = createHash('sha256').update(readFileSync(requirements)).digest('hex').slice(0, 12)
-  const folder = join(cache, `py-mcp-${hash}`)
-  const program = join(folder, 'bin/python')
-  if (!existsSync(join(folder, '.complete'))) {
-    await run('python3', ['-m', 'venv', folder])
-    await run(program, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-input', '--requirement', requirements])
-    writeFileSync(join(folder, '.complete'), '')
-  }
-  return program
+  return join(await venv('mcp', new URL('requirements-mcp.txt', import.meta.url).pathname), 'python')
 }
