@@ -23,6 +23,8 @@ export class CoreConnection {
   /** Why the Core does not serve; undefined when it does. */
   reason: string | undefined = 'the MUXI Core has not been checked yet'
   version: string | undefined
+  /** How often the Core was found after it had been away: what is remembered of one may not hold for the next. */
+  meetings = 0
   readonly #client: CoreClient
   readonly #settings: Config['core']
   readonly #listener: Listener
@@ -118,6 +120,7 @@ export class CoreConnection {
     this.#routes = routes
     this.version = version
     this.state = 'up'
+    this.meetings++
     this.#listener.onUp({ coreVersion: version, keys: this.keysBy, missing: this.missing })
   }
 

@@ -1,5 +1,6 @@
 import { ApiError } from '../errors.ts'
 import type { CoreCalls } from './types.ts'
+import { isKnown, unlessMissing } from './users.ts'
 
 /** One lasting memory of a user, as the Core lists it. */
 export interface Memory { id: string, content: string, created_at?: number | string }
@@ -47,13 +48,6 @@ export function listedMemories (core: CoreCalls, isOurs: (memory: Memory) => boo
   }
 }
 
-/** Whether the Core has met a user. To be asked first: listing the memories of a user makes the user known. */
-export async function isKnown (core: CoreCalls, user: string): Promise<boolean> {
-  // Its route takes no slash, escaped or not.
-  if (user.includes('/')) return true
-  return await unlessMissing(async () => await core.get(`/users/${encodeURIComponent(user)}`))
-}
-
 /** Every memory of a user, newest first. Not those of scopes that the user shares with others. */
 export async function * memoriesOf (core: CoreCalls, user: string): AsyncGenerator<Memory, void, undefined> {
   for (let page = 0; page < mostPages; page++) {
@@ -68,16 +62,6 @@ export async function * memoriesOf (core: CoreCalls, user: string): AsyncGenerat
 /** Deletes a memory that was found in the user's own list; false when it was gone already. */
 export async function forget (core: CoreCalls, user: string, id: string): Promise<boolean> {
   return await unlessMissing(async () => await core.delete(`/memories/${encodeURIComponent(id)}`, { user }))
-}
-
-async function unlessMissing (call: () => Promise<unknown>): Promise<boolean> {
-  try {
-    await call()
-    return true
-  } catch (error) {
-    if (error instanceof ApiError && error.code === 'not_found') return false
-    throw error
-  }
 }
 
 function wordsIn (text: string): Set<string> {

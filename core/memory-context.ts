@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto'
 import { ApiError } from '../errors.ts'
 import type { Context, Contexts } from './context.ts'
 import { checkDocument, merge, pathsIn, without, type Document } from './documents.ts'
-import { forget, isKnown, memoriesOf, type Memory } from './memories.ts'
+import { forget, memoriesOf, type Memory } from './memories.ts'
 import type { CoreCalls } from './types.ts'
+import { introduce, isKnown } from './users.ts'
 
 /** Runs the work while no other instance runs work of that name. */
 export type Exclusively = <T>(name: string, work: () => Promise<T>) => Promise<T>
@@ -24,8 +25,7 @@ export function memoryContexts (core: CoreCalls, exclusively: Exclusively): Cont
 
   const change = async (user: string, version: string | undefined, create: boolean, alter: (document: Document) => { after: Document, fields: string[] }): Promise<string[]> =>
     await exclusively(`context:${digest(user)}`, async () => {
-      // Parallel first calls of a new user fail at the Core: make the user known before.
-      await (create ? core.post('/users/resolve', { identifier: user }) : known(user))
+      await (create ? introduce(core, user) : known(user))
       const entries: Memory[] = []
       for await (const memory of memoriesOf(core, user)) if (isContext(memory)) entries.push(memory)
       const current = contextIn(entries)

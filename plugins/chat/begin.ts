@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
 import { LRUCache } from 'lru-cache'
 import type { Departure } from '../../core/departure.ts'
+import { introduce } from '../../core/users.ts'
 import type { ChatEvent, ChatInput, RoutedMessage, ToolCall } from '../../schemas/chat.ts'
 import { filesOf } from './attachments.ts'
 import { eventsOf, withId } from './events.ts'
@@ -15,11 +16,17 @@ interface Exchange { id: string, userId: string, sessionId: string | undefined, 
 /** Of a new user's first chats at once the real Core fails all but one: it is told of each user before the first. */
 export function introductions (): (request: FastifyRequest, userId: string) => Promise<void> {
   const known = new LRUCache<string, Promise<void>>({ max: 10_000 })
+  let meetings = 0
   return async ({ core, server, log }, userId) => {
     if (!server.core.offers('users.resolve')) return
+    if (meetings !== server.core.meetings) {
+      // The Core was away: its users may not be those it had.
+      known.clear()
+      meetings = server.core.meetings
+    }
     let introduced = known.get(userId)
     if (introduced === undefined) {
-      introduced = core.post('/users/resolve', { identifier: userId }, { user: userId }).then(() => {}, (error: unknown) => {
+      introduced = introduce(core, userId).catch((error: unknown) => {
         known.delete(userId)
         log.debug({ err: error }, 'the MUXI Core was not told of the user')
       })

@@ -5,10 +5,19 @@ import { test as base } from 'vitest'
 import { CoreClient, type Observer } from '../../core/client.ts'
 import type { Actor } from '../../core/credentials.ts'
 import { type EmbeddedCore, type EmbeddedCoreOptions, startEmbeddedCore } from '../../core/embedded/index.ts'
+import type { CoreCalls } from '../../core/types.ts'
 import { configFor, keys } from '../app.ts'
 
 export const admin: Actor = { key: keys.admin, access: 'admin' }
 export const user: Actor = { key: keys.user, access: 'user' }
+
+/** A client as the parts of core/ use it: on behalf of one caller. */
+export const callsOf = (client: CoreClient, caller: Caller): CoreCalls => ({
+  get: async (path, options) => await client.get(path, { ...options, caller }),
+  post: async (path, body, options) => await client.post(path, body, { ...options, caller }),
+  patch: async (path, body, options) => await client.patch(path, body, { ...options, caller }),
+  delete: async (path, options) => await client.delete(path, { ...options, caller })
+})
 
 /** What a client told its observer. */
 export interface Seen { calls: Parameters<Observer['onCall']>[0][], malformed: number, away: string[] }

@@ -233,6 +233,19 @@ describe('on a real port', () => {
     expect(unhandled).toEqual([])
   })
 
+  test('a user is made known to a Core once, and again to one that was away', async ({ say, core, app }) => {
+    const introduced = () => core.calls.filter(({ path }) => path === '/v1/users/resolve').length
+    for (const content of ['Hi', 'Hi again']) await say(content, { user_id: 'u42' })
+    const before = introduced()
+    await core.down()
+    await app.core.check()
+    await core.up()
+    await expect.poll(() => app.core.state, { timeout: 2_000 }).toBe('up')
+    await say('Hi once more', { user_id: 'u42' })
+
+    expect([before, introduced()]).toEqual([1, 2])
+  })
+
   test('a client that leaves ends the Core\'s request within a second, and leaves nothing open', async ({ listen, core, app, lines, unhandled }) => {
     const leaving = new AbortController()
     const chats = await Promise.all(Array.from({ length: 10 }, async () => await listen('[fake: tokens=1000 delay_ms=10]', leaving.signal)))
