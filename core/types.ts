@@ -9,14 +9,16 @@ export interface CoreAgent {
   system_message?: string
   source?: string
   version?: number | string
-  knowledge?: CoreKnowledge[] | { sources?: CoreKnowledge[] }
+  /** What a formation declares; `knowledge_sources` is what an agent of the extension has. */
+  knowledge?: (CoreKnowledge | string)[] | { enabled?: boolean, sources?: (CoreKnowledge | string)[] }
+  llm_models?: { text?: string, settings?: { temperature?: number, top_p?: number } }[]
   model?: { provider?: string, model?: string, temperature?: number, top_p?: number } | string
   memory?: { buffer?: number, long_term?: boolean }
   created_at?: number | string
   updated_at?: number | string
   stats?: { conversations?: number, total_messages?: number, active_users?: number }
-  mcp_servers?: unknown[]
-  knowledge_sources?: unknown[]
+  mcp_servers?: CoreMcpServer[]
+  knowledge_sources?: CoreKnowledge[]
 }
 
 export interface CoreSession { session_id: string, last_activity?: number | string }
@@ -44,6 +46,8 @@ export interface CoreMcpServer {
   command?: string
   args?: unknown[]
   connected?: boolean
+  /** Whether the formation has it switched on. */
+  active?: boolean
   stats?: Record<string, number | string>
   available_tools?: { name: string, description?: string, parameters?: object }[]
 }

@@ -1,5 +1,6 @@
 import fp from 'fastify-plugin'
 import type { FastifyRequest } from 'fastify'
+import { agentsOf, type Agents } from '../core/agents.ts'
 import type { Capability } from '../core/capabilities.ts'
 import { CoreClient, type CallOptions } from '../core/client.ts'
 import { CoreConnection } from '../core/connection.ts'
@@ -11,6 +12,8 @@ import type { CallDetails, CoreCalls, CoreToken } from '../core/types.ts'
 /** The Core as one request sees it: on behalf of its caller, in its trace, ended when the caller goes away. */
 export interface RequestCore extends CoreCalls {
   stream: (path: string, body: unknown, options?: CallDetails) => Promise<AsyncIterable<CoreToken>>
+  /** Agents in one spelling, and what a formation declares of them. */
+  readonly agents: Agents
   /** What is known of users: in the Core's own contexts, else in a marked memory of each. */
   readonly contexts: Contexts
   /** For a Core that lists memories, but does not search them. */
@@ -90,6 +93,10 @@ class CallerCore implements RequestCore {
 
   async stream (path: string, body: unknown, own?: CallDetails): Promise<AsyncIterable<CoreToken>> {
     return await this.#client.stream(path, body, this.#options(own))
+  }
+
+  get agents (): Agents {
+    return agentsOf(this)
   }
 
   get contexts (): Contexts {

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { CoreAgent, CoreKnowledge, CorePassage } from '../core/types.ts'
+import type { CoreKnowledge, CorePassage } from '../core/types.ts'
 import { invalid } from '../errors.ts'
 import { toTimestamp } from '../schemas/common.ts'
 import { knowledgeCreate, knowledgeDelete, knowledgeList, knowledgeSearch, type KnowledgeSource } from '../schemas/knowledge.ts'
@@ -8,10 +8,9 @@ const list = '/api/v1/agents/:agent_id/knowledge'
 
 const knowledge: FastifyPluginAsyncTypebox = async (app) => {
   app.get(list, { schema: knowledgeList, config: { access: 'admin', prefers: 'knowledge.list', cacheable: true } }, async ({ core, params: { agent_id: agent }, query }, reply) => {
-    const what = `agent ${agent}`
     const sources = app.core.offers('knowledge.list')
-      ? (await core.get<{ knowledge_sources?: CoreKnowledge[] }>(`/agents/${agent}/knowledge`, { what })).knowledge_sources ?? []
-      : configured(await core.get<CoreAgent>(`/agents/${agent}`, { what }))
+      ? (await core.get<{ knowledge_sources?: CoreKnowledge[] }>(`/agents/${agent}/knowledge`, { what: `agent ${agent}` })).knowledge_sources ?? []
+      : (await core.agents.get(agent)).knowledge_sources ?? []
     const { items, pagination } = reply.page(sources.map(fromCore), query)
     return { agent_id: agent, knowledge_sources: items, pagination }
   })
@@ -40,13 +39,8 @@ const knowledge: FastifyPluginAsyncTypebox = async (app) => {
   })
 }
 
-/** What an agent's own configuration names, in a Core without the extension. */
-function configured ({ knowledge = [] }: CoreAgent): CoreKnowledge[] {
-  return Array.isArray(knowledge) ? knowledge : knowledge.sources ?? []
-}
-
-function fromCore ({ id, name, path, description, document_count, created_at: created }: CoreKnowledge): KnowledgeSource {
-  return { id: id ?? name ?? path ?? '', description, document_count, created_at: toTimestamp(created) }
+function fromCore ({ id = '', description, document_count, created_at: created }: CoreKnowledge): KnowledgeSource {
+  return { id, description, document_count, created_at: toTimestamp(created) }
 }
 
 export default knowledge

@@ -11,7 +11,7 @@ const mcpServers: FastifyPluginAsyncTypebox = async (app) => {
   app.get(list, { schema: mcpServerList, config: { access: 'admin', prefers: 'mcp_servers.list', cacheable: true } }, async ({ core, params: { agent_id: agent }, query }, reply) => {
     const all = app.core.offers('mcp_servers.list')
       ? (await core.get<{ mcp_servers?: CoreMcpServer[] }>(`/agents/${agent}/mcp/servers`, { what: `agent ${agent}` })).mcp_servers ?? []
-      : await formationServers(core, agent)
+      : await core.agents.servers(agent)
     const found = all.map(fromCore).filter(({ type }) => query.type === undefined || type === query.type)
     const { items, pagination } = reply.page(found, query)
     return { agent_id: agent, mcp_servers: items, pagination }
@@ -28,7 +28,7 @@ const mcpServers: FastifyPluginAsyncTypebox = async (app) => {
   app.get(one, { schema: mcpServerGet, config: { access: 'admin', prefers: 'mcp_servers.read' } }, async ({ core, params: { agent_id: agent, server_name: name } }) => {
     const server = app.core.offers('mcp_servers.read')
       ? await core.get<CoreMcpServer>(`/agents/${agent}/mcp/servers/${name}`, { what: await whatIsMissing(core, agent, name) })
-      : (await formationServers(core, agent)).find((server) => fromCore(server).name === name)
+      : (await core.agents.servers(agent)).find((server) => server.name === name)
     if (server === undefined) throw new ApiError('not_found', `no tool server ${name}`)
     return withDetails(server, agent)
   })
@@ -45,15 +45,9 @@ async function whatIsMissing (core: CoreCalls, agent: string, name: string): Pro
   return `tool server ${name}`
 }
 
-/** A Core without the extension keeps the servers of all agents together. */
-async function formationServers (core: CoreCalls, agent: string): Promise<CoreMcpServer[]> {
-  await core.get(`/agents/${agent}`, { what: `agent ${agent}` })
-  return (await core.get<{ servers?: CoreMcpServer[] }>('/mcp/servers')).servers ?? []
-}
-
-function fromCore ({ id, name, type, url, endpoint, command, args = [], connected, stats }: CoreMcpServer): McpServer {
+function fromCore ({ name = '', type, url, endpoint, command, args = [], connected, stats }: CoreMcpServer): McpServer {
   return {
-    name: id ?? name ?? '',
+    name,
     type: kindOf(type, command),
     url: url ?? endpoint,
     command: command === undefined ? undefined : [command, ...args].join(' '),
