@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { CoreCalls, CoreMessage, CoreSession } from '../core/types.ts'
+import { ApiError } from '../errors.ts'
 import { toTimestamp } from '../schemas/common.ts'
 import { agentConversationClear, agentConversationList, conversationList, type ConversationEntry } from '../schemas/conversations.ts'
 
@@ -49,7 +50,7 @@ async function entriesOf (core: CoreCalls, { user, limit, before, agent, session
   let found: ConversationEntry[] = []
   while (left.length > 0) {
     const read = await Promise.all(left.splice(0, abreast).map(async ({ id }) => {
-      const { messages = [] } = await core.get<{ messages?: CoreMessage[] }>(`/sessions/${encodeURIComponent(id)}/messages?limit=${most}`, { user })
+      const { messages = [] } = await core.get<{ messages?: CoreMessage[] }>(`/sessions/${encodeURIComponent(id)}/messages?limit=${most}`, { user }).catch(nothing)
       return joined(messages, user, id).reverse()
     }))
     all.push(...read.flat())
@@ -61,6 +62,12 @@ async function entriesOf (core: CoreCalls, { user, limit, before, agent, session
     if (last !== undefined && last.created_at >= (left[0]?.at ?? '')) break
   }
   return found.slice(0, limit + 1)
+}
+
+/** A session that is listed and not found: forgotten since, or named with a slash by another client, which no path of the Core can hold. */
+function nothing (error: unknown): { messages?: CoreMessage[] } {
+  if (error instanceof ApiError && error.code === 'not_found') return {}
+  throw error
 }
 
 /** Messages of a session, oldest first, as exchanges: question and answer have one request id, whatever came between them. */

@@ -90,6 +90,14 @@ test('question and answer are joined by their request, whatever came between; a 
   expect([beyond.messages, forgotten.messages]).toEqual([[], []])
 })
 
+test('a session that the Core lists and does not find hides no other', async ({ app, core }) => {
+  await say(app, 'hello', { session: 's-1' })
+  await say(app, 'how are you?', { session: 's-2' })
+  core.fail({ path: '/v1/sessions/s-1/messages', status: 404 })
+
+  expect(said(await read(app, '/api/v1/conversations/u42'))).toEqual(['how are you?'])
+})
+
 test('only as many sessions are read as the page needs', async ({ app, core }) => {
   for (let i = 0; i < 20; i++) await say(app, `m${i}`, { session: `s-${i}` })
   const page = await read(app, '/api/v1/conversations/u42?limit=2')
