@@ -18,12 +18,13 @@ const FactBody = Type.Object({
 const iso = (time: number) => new Date(time * 1000).toISOString()
 
 /** The lasting memories of one user, as the real Core serves them. */
-export function factRoutes ({ facts }: State): Route[] {
+export function factRoutes ({ facts, users }: State): Route[] {
   const own = { level: 'either', user: 'always' } as const
   const keep = (user: string, { content, type, detail, metadata = {}, scope = 'user', scope_id: scopeId }: Static<typeof FactBody>): Fact => {
     const text = content || detail
     if (!text) throw invalidMember('content', "Either 'content' or 'detail' must be provided")
     const agent = metadata.agent_id
+    users.resolve(user)
     return facts.add({
       user_id: user,
       content: text,
@@ -46,6 +47,8 @@ export function factRoutes ({ facts }: State): Route[] {
         scopes: Type.Optional(Type.String())
       }),
       handle: ({ user = '', query: { limit = 50, offset = 0, scopes } }) => {
+        // as at the real Core, whoever is asked for is known from then on
+        users.resolve(user)
         const wanted = scopes?.split(',').map((scope) => scope.trim())
         const memories = facts.of(user).filter(({ scope }) => wanted === undefined || wanted.includes(scope)).slice(offset, offset + limit)
           .map(({ id, content, created_at: at, metadata, scope, scope_id: scopeId }) => ({ id, content, created_at: iso(at), metadata, scope, scope_id: scopeId }))

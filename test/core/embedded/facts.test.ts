@@ -43,6 +43,14 @@ test('memories are kept, listed newest first and paged, each user for itself', a
   expect((await asAlice('/v1/memories?limit=101')).status).toBe(422)
 })
 
+test('whoever is asked for, or of whom something is remembered, is known from then on, as with the real Core', async ({ asAlice }) => {
+  const before = (await asAlice('/v1/users/alice')).status
+  await asAlice('/v1/memories')
+  await asAlice('/v1/memories', { ...post({ content: 'Of bob' }), ...asBob })
+
+  expect([before, (await asAlice('/v1/users/alice')).status, (await asAlice('/v1/users/bob')).status]).toEqual([404, 200, 200])
+})
+
 test('a batch tells of each of its items', async ({ asAlice }) => {
   const made = await data(await asAlice('/v1/memories/batch', post({ items: [{ content: 'a', source: 'crm' }, { nothing: 1 }, { detail: 'b' }] })))
 
