@@ -3,10 +3,17 @@ import { call, type ContractTest, errorOf, fresh } from './target.ts'
 
 const forAdmins = [
   ['GET', '/api/v1/agents'], ['POST', '/api/v1/agents'], ['POST', '/api/v1/agents/import'],
-  ['GET', '/api/v1/agents/greeter'], ['PATCH', '/api/v1/agents/greeter'], ['DELETE', '/api/v1/agents/greeter']
+  ['GET', '/api/v1/agents/greeter'], ['PATCH', '/api/v1/agents/greeter'], ['DELETE', '/api/v1/agents/greeter'],
+  ['GET', '/api/v1/agents/greeter/conversations'], ['DELETE', '/api/v1/agents/greeter/conversations'],
+  ['GET', '/api/v1/agents/greeter/memory/search'], ['DELETE', '/api/v1/agents/greeter/memory'],
+  ['GET', '/api/v1/users'], ['POST', '/api/v1/users/alice/context'], ['GET', '/api/v1/users/alice/context'], ['PATCH', '/api/v1/users/alice/context'], ['DELETE', '/api/v1/users/alice/context'],
+  ['GET', '/api/v1/agents/greeter/mcp_servers'], ['POST', '/api/v1/agents/greeter/mcp_servers'], ['GET', '/api/v1/agents/greeter/mcp_servers/x'], ['DELETE', '/api/v1/agents/greeter/mcp_servers/x'],
+  ['GET', '/api/v1/agents/greeter/knowledge'], ['POST', '/api/v1/agents/greeter/knowledge'], ['GET', '/api/v1/agents/greeter/knowledge/search'], ['DELETE', '/api/v1/agents/greeter/knowledge/x'],
+  ['GET', '/api/v1/system/status'], ['GET', '/api/v1/system/usage']
 ] as const
 const forUsers = [
-  ['POST', '/api/v1/chat'], ['POST', '/api/v1/chat/stream'], ['POST', '/api/v1/agents/greeter/chat'], ['POST', '/api/v1/agents/greeter/chat/stream'], ['POST', '/mcp']
+  ['POST', '/api/v1/chat'], ['POST', '/api/v1/chat/stream'], ['POST', '/api/v1/agents/greeter/chat'], ['POST', '/api/v1/agents/greeter/chat/stream'],
+  ['GET', '/api/v1/conversations/alice'], ['POST', '/mcp']
 ] as const
 
 /** Who may call what, and how a request is named. */

@@ -1,5 +1,5 @@
 import { expect } from 'vitest'
-import type { Capability } from '../../core/capabilities.ts'
+import { lacks } from './capabilities.ts'
 import { call, type ContractTest, errorOf, fresh, jsonOf, type Target } from './target.ts'
 
 const model = { provider: 'built-in', model: 'development' }
@@ -28,6 +28,37 @@ export function agentCases (test: ContractTest): void {
 
     expect(res.status).toBe(404)
     expect(await errorOf(res)).toMatchObject({ code: 'not_found', message: 'no agent nobody' })
+  })
+
+  test('agent_list and agent_get show what the formation declares of an agent, without credentials', async ({ target }) => {
+    const { agent, model, servers, knowledge } = target.declared
+    const shown = await (await call(target, 'admin', `/api/v1/agents/${agent}`)).text()
+    const listed = await jsonOf<{ agents: { id: string, model?: object }[] }>(await call(target, 'admin', '/api/v1/agents'))
+    const read = JSON.parse(shown) as { model?: object, mcp_servers?: object[], knowledge_sources?: object[] }
+
+    expect(read.model).toEqual(model)
+    expect(read.mcp_servers ?? []).toEqual(servers.map(({ name, type, connected }) => ({ name, type, connected })))
+    expect(read.knowledge_sources ?? []).toEqual(knowledge)
+    expect(listed.agents.find(({ id }) => id === agent)?.model).toEqual(model)
+    expect(shown).not.toMatch(/sk-hidden|"auth"/)
+  })
+
+  test.for([
+    ['GET', 'conversations?user_id=alice'], ['DELETE', 'conversations?user_id=alice'], ['GET', 'memory/search?query=x&user_id=alice'], ['DELETE', 'memory?user_id=alice'],
+    ['GET', 'mcp_servers'], ['GET', 'mcp_servers/x'], ['GET', 'knowledge']
+  ] as const)('%s /agents/nobody/%s is not_found', async ([method, path], { target }) => {
+    const res = await call(target, 'admin', `/api/v1/agents/nobody/${path}`, { method })
+
+    expect([res.status, await errorOf(res)]).toMatchObject([404, { code: 'not_found', message: 'no agent nobody' }])
+  })
+
+  test.for([
+    ['DELETE', 'mcp_servers/x', 'mcp_servers.disconnect'], ['GET', 'knowledge/search?query=x', 'knowledge.search'], ['DELETE', 'knowledge/x', 'knowledge.delete']
+  ] as const)('%s /agents/nobody/%s is not_found, where the Core can do it', async ([method, path, capability], { target }) => {
+    const res = await call(target, 'admin', `/api/v1/agents/nobody/${path}`, { method })
+    if (await lacks(target, capability, res)) return
+
+    expect([res.status, await errorOf(res)]).toMatchObject([404, { message: 'no agent nobody' }])
   })
 
   test('agent_create makes an agent that can be read, and refuses its id the second time', async ({ target }) => {
@@ -80,15 +111,6 @@ export function agentCases (test: ContractTest): void {
     expect(JSON.parse(read)).toMatchObject({ id, mcp_servers: [{ name: 'stock', type: 'http' }] })
     expect(read).not.toContain('sk-hidden')
   })
-}
-
-/** Whether the Core lacks a capability; then the answer must say so. */
-async function lacks (target: Target, capability: Capability, res: Response): Promise<boolean> {
-  if (!target.missing.includes(capability)) return false
-
-  expect(res.status).toBe(501)
-  expect(await errorOf(res)).toMatchObject({ code: 'not_implemented', details: { capability } })
-  return true
 }
 
 /** An agent of its own for a case, where the Core can make one. */

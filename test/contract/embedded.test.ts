@@ -2,6 +2,7 @@ import { describe, test as base } from 'vitest'
 import { buildApp } from '../../app.ts'
 import { startEmbeddedCore } from '../../core/embedded/index.ts'
 import { configFor, keys, Lines } from '../app.ts'
+import { missingAtReal } from '../fixtures/real-core.ts'
 import { contract } from './suite.ts'
 import type { Target } from './target.ts'
 
@@ -11,7 +12,16 @@ const inFrontOf = (offers: 'all' | 'real') => base.extend<{ target: Target }>({
     const app = await buildApp(configFor(core), new Lines())
     const url = await app.listen({ host: '127.0.0.1', port: 0 })
     await app.core.check()
-    await use({ url, core: core.url, keys, real: false, missing: app.core.missing, answering: async () => true })
+    const model = offers === 'all' ? { provider: 'built-in', model: 'development' } : undefined
+    await use({
+      url,
+      core: core.url,
+      keys,
+      real: false,
+      missing: offers === 'all' ? [] : missingAtReal,
+      declared: { agent: 'analyst', model, servers: [], knowledge: [] },
+      answering: async () => true
+    })
     await app.close()
     await core.close()
   }, { scope: 'file' }]

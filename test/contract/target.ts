@@ -16,6 +16,8 @@ export interface Target {
   real: boolean
   /** What this Core cannot do. */
   missing: Capability[]
+  /** What its formation declares of one agent. */
+  declared: { agent: string, model: object | undefined, servers: { name: string, type: string, connected?: boolean }[], knowledge: { id: string }[] }
   /** Whether the answer for a user has begun, seen from inside the Core. */
   answering: (user: string) => Promise<boolean>
 }
@@ -71,6 +73,19 @@ export async function errorOf (res: Response): Promise<ErrorBody['error']> {
 /** A name that no other case uses. */
 export const fresh = (name: string): string => `${name}-${randomBytes(5).toString('hex')}`
 
+/** Asks the Core itself, as its own clients do. */
+export async function atCore<T> ({ core, keys }: Target, user: string, method: string, path: string, body?: object): Promise<T> {
+  const headers = { 'x-muxi-client-key': keys.user, 'x-muxi-user-id': user, ...(body !== undefined && { 'content-type': 'application/json' }) }
+  const res = await fetch(`${core}/v1${path}`, { method, headers, ...(body !== undefined && { body: JSON.stringify(body) }) })
+  if (!res.ok) throw new Error(`${method} ${path} ${res.status} ${await res.text()}`)
+  return (await jsonOf<{ data: T }>(res)).data
+}
+
+/** Whether the Core has met a user. */
+export async function knownAtCore ({ core, keys }: Target, user: string): Promise<boolean> {
+  return (await fetch(`${core}/v1/users/${user}`, { headers: { 'x-muxi-client-key': keys.user } })).ok
+}
+
 interface CoreRequest { request_id: string, user_id: string, status: string }
 
 /** A chat as the Core knows it. */
@@ -80,9 +95,8 @@ export async function requestAtCore ({ core, keys }: Target, id: string): Promis
 }
 
 /** The chats of one user, as the Core knows them. */
-export async function requestsAtCore ({ core, keys }: Target, user: string): Promise<CoreRequest[]> {
-  const res = await fetch(`${core}/v1/requests`, { headers: { 'x-muxi-client-key': keys.user, 'x-muxi-user-id': user } })
-  return (await jsonOf<{ data: { requests: CoreRequest[] } }>(res)).data.requests
+export async function requestsAtCore (target: Target, user: string): Promise<CoreRequest[]> {
+  return (await atCore<{ requests: CoreRequest[] }>(target, user, 'GET', '/requests')).requests
 }
 
 /** Reads a stream up to the first piece of the answer, then goes away; the id of the message. */
@@ -109,7 +123,6 @@ export async function chatCancelled (target: Target, user: string): Promise<void
 }
 
 /** What a user said and heard in a session, as the Core remembers it. */
-export async function messagesAtCore ({ core, keys }: Target, user: string, session: string): Promise<string[]> {
-  const res = await fetch(`${core}/v1/sessions/${session}/messages`, { headers: { 'x-muxi-client-key': keys.user, 'x-muxi-user-id': user } })
-  return (await jsonOf<{ data: { messages: { text: string }[] } }>(res)).data.messages.map(({ text }) => text)
+export async function messagesAtCore (target: Target, user: string, session: string): Promise<string[]> {
+  return (await atCore<{ messages: { text: string }[] }>(target, user, 'GET', `/sessions/${session}/messages`)).messages.map(({ text }) => text)
 }

@@ -1,27 +1,14 @@
-import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
 import { expect } from 'vitest'
-import type { Capability } from '../../core/capabilities.ts'
-import { chatBegun, chatCancelled, type ContractTest, fresh, type Target } from './target.ts'
-
-const changing = {
-  agent_create: 'agents.create', agent_update: 'agents.update', agent_delete: 'agents.delete', agent_import: 'agents.import'
-} as const satisfies Record<string, Capability>
+import { connect, textIn, toolsFor } from './client.ts'
+import { chatBegun, chatCancelled, type ContractTest, fresh } from './target.ts'
 
 /** The same operations as tools. */
 export function toolCases (test: ContractTest): void {
   test('tools/list shows a user the tools of users', async ({ target }) => {
-    await using client = await connect(target, 'user')
+    const names = await toolsFor(target, 'user')
 
-    expect((await client.listTools()).tools.map(({ name }) => name).sort()).toEqual(expect.arrayContaining(['agent_chat_send', 'chat_send']))
-    expect((await client.listTools()).tools.some(({ name }) => /^agent_(?!chat)/.test(name))).toBe(false)
-  })
-
-  test('tools/list shows an admin all tools but those that the Core cannot serve', async ({ target }) => {
-    await using client = await connect(target, 'admin')
-    const names = (await client.listTools()).tools.map(({ name }) => name)
-
-    expect(names).toEqual(expect.arrayContaining(['agent_chat_send', 'agent_get', 'agent_list', 'chat_send']))
-    for (const [tool, capability] of Object.entries(changing)) expect.soft(names.includes(tool), tool).toBe(!target.missing.includes(capability))
+    expect(names).toEqual(expect.arrayContaining(['agent_chat_send', 'chat_send', 'conversation_list']))
+    expect(names.filter((name) => /^(?:agent_(?!chat)|knowledge|mcp_server|system|user)_?/.test(name))).toEqual([])
   })
 
   test('agent_list and agent_get answer as the operations do', async ({ target }) => {
@@ -64,16 +51,6 @@ export function toolCases (test: ContractTest): void {
     expect(JSON.parse(textIn(refused))).toMatchObject({ error: { code: 'forbidden' } })
   })
 
-  test('a tool that the Core cannot serve says what is missing; one that it can serve works', async ({ target }) => {
-    await using client = await connect(target, 'admin')
-    const id = fresh('agent')
-    const made = await client.callTool({ name: 'agent_create', arguments: { id, description: 'Is there', model: { provider: 'built-in', model: 'development' } } })
-    const missing = target.missing.includes('agents.create')
-
-    expect(made.isError === true).toBe(missing)
-    expect(JSON.parse(textIn(made))).toMatchObject(missing ? { error: { code: 'not_implemented', details: { capability: 'agents.create' } } } : { id, status: 'created' })
-  })
-
   test('a call whose client goes away is cancelled at the Core within a second', async ({ target }) => {
     await using client = await connect(target, 'user')
     const user = fresh('alice')
@@ -86,16 +63,4 @@ export function toolCases (test: ContractTest): void {
     await refused
     await chatCancelled(target, user)
   })
-}
-
-/** A client of the 2026-07-28 revision that goes with its scope. */
-async function connect ({ url, keys }: Target, level: 'user' | 'admin'): Promise<Client & AsyncDisposable> {
-  const client = new Client({ name: 'contract', version: '1' }, { versionNegotiation: { mode: { pin: '2026-07-28' } } })
-  await client.connect(new StreamableHTTPClientTransport(new URL(`${url}/mcp`), { requestInit: { headers: { authorization: `Bearer ${keys[level]}` } } }))
-  return Object.assign(client, { [Symbol.asyncDispose]: async () => { await client.close() } })
-}
-
-function textIn ({ content }: Awaited<ReturnType<Client['callTool']>>): string {
-  const [first] = content
-  return first?.type === 'text' ? first.text : ''
 }

@@ -12,7 +12,7 @@ const test = base.extend<{ target: Target }>({
     const app = await buildApp(configFor(core), new Lines())
     const url = await app.listen({ host: '127.0.0.1', port: 0 })
     await app.core.check()
-    await use({ url, core: core.url, keys, real: false, missing: app.core.missing, answering: async () => true })
+    await use({ url, core: core.url, keys, real: false, missing: [], declared: { agent: 'analyst', model: undefined, servers: [], knowledge: [] }, answering: async () => true })
     await app.close()
     await core.close()
   }, { scope: 'file' }]

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, test as base } from 'vitest'
 import { contract } from '../contract/suite.ts'
 import { call, errorOf, eventsIn, eventsOf, fresh, leaveMidStream, type Received, requestAtCore, type Target, textOf } from '../contract/target.ts'
-import { missingAtReal } from '../fixtures/real-core.ts'
+import { declaredAtReal, missingAtReal } from '../fixtures/real-core.ts'
 import { clientCases, python } from './mcp-clients.ts'
 import { root, skipped, temporary } from './processes.ts'
 import { prefixed, RealCore, realCoreMissing, Server } from './real-core.ts'
@@ -25,12 +25,14 @@ const test = base.extend<{ core: RealCore, server: Server, target: Target }>({
     await use(server)
   }, { scope: 'file' }],
   target: [async ({ core, server }, use) => {
+    await server.missing()
     await use({
       url: server.url,
       core: core.url,
       keys: core.keys,
       real: true,
-      missing: await server.missing(),
+      missing: missingAtReal,
+      declared: declaredAtReal,
       answering: async (user) => (await core.events()).some(({ event, request }) => event === 'agent.response.generated' && request?.user_id === user)
     })
   }, { scope: 'file' }]
@@ -53,8 +55,8 @@ describe.skipIf(skipped(realCoreMissing()))('in front of the real Core', () => {
     if (!existsSync(join(root, 'dist/cli/index.js'))) throw new Error('not compiled: run npx tsc first')
   })
 
-  test('the server finds out what this Core cannot do', async ({ target }) => {
-    expect(target.missing).toEqual(missingAtReal)
+  test('the server finds out what this Core cannot do', async ({ server }) => {
+    expect(await server.missing()).toEqual(missingAtReal)
   })
 
   describe('clients that others wrote', () => {
