@@ -5,16 +5,18 @@ import pkg from './package.json' with { type: 'json' }
 import type { Config } from './config.ts'
 import { bodyOf, failureOf } from './errors.ts'
 import audit from './plugins/audit.ts'
+import arrival, { clientErrorHandler } from './plugins/arrival.ts'
 import auth from './plugins/auth/index.ts'
 import chat from './plugins/chat/index.ts'
 import cluster from './plugins/cluster/index.ts'
 import core from './plugins/core.ts'
-import errors, { clientErrorHandler } from './plugins/errors.ts'
+import errors from './plugins/errors.ts'
 import etag from './plugins/etag.ts'
 import exclusive from './plugins/exclusive.ts'
 import health from './plugins/health.ts'
 import idempotency from './plugins/idempotency/index.ts'
 import inner from './plugins/inner.ts'
+import json from './plugins/json.ts'
 import lists from './plugins/lists.ts'
 import mcp from './plugins/mcp/index.ts'
 import openapi from './plugins/openapi/index.ts'
@@ -43,7 +45,9 @@ const plugins = [
   operations, // before every plugin that adds a route, so that it sees them all
   inner,
   telemetry, // before all that can refuse a request: a refusal has an id and a line, too
+  arrival,
   security,
+  json,
   validation,
   health,
   cluster,
@@ -73,9 +77,6 @@ export async function buildApp (config: Readonly<Config>, destination?: Destinat
     genReqId: requestIdOf,
     trustProxy: api.trust_proxy.length > 0 ? api.trust_proxy : false,
     bodyLimit: api.max_body,
-    requestTimeout: api.request_timeout_ms,
-    // Longer than the idle time of the usual balancers, so that they close first.
-    keepAliveTimeout: 65_000,
     forceCloseConnections: true,
     return503OnClosing: true,
     onProtoPoisoning: 'error',
@@ -87,6 +88,8 @@ export async function buildApp (config: Readonly<Config>, destination?: Destinat
     },
     clientErrorHandler
   } as FastifyServerOptions)
+  // Set here, since with HTTP/2 Fastify passes none of these on, and with HTTP/1.1 not all.
+  Object.assign(app.server, timesOf(config))
   app.decorate('config', config)
   app.decorate('release', pkg.version)
 
@@ -96,8 +99,21 @@ export async function buildApp (config: Readonly<Config>, destination?: Destinat
   return app
 }
 
+/** How long a connection may take for what. Node looks for those that are late every 30 s unless told otherwise. */
+function timesOf ({ api: { request_timeout_ms: requestTimeout } }: Config): object {
+  return {
+    requestTimeout,
+    headersTimeout: Math.min(10_000, requestTimeout),
+    connectionsCheckingInterval: 500,
+    // Longer than the idle time of the usual balancers, so that they close first.
+    keepAliveTimeout: 65_000
+  }
+}
+
 /** With a certificate: HTTP/2 and, by ALPN, HTTP/1.1 on the same port. */
 function tlsOf ({ api: { tls_cert: cert, tls_key: key } }: Config): object {
   if (cert === undefined || key === undefined) return {}
-  return { http2: true, https: { allowHTTP1: true, cert: readFileSync(cert), key: readFileSync(key), minVersion: 'TLSv1.3' } }
+  // As much as HTTP/1.1 takes by default.
+  const settings = { maxHeaderListSize: 16_384 }
+  return { http2: true, https: { allowHTTP1: true, settings, cert: readFileSync(cert), key: readFileSync(key), minVersion: 'TLSv1.3' } }
 }

@@ -10,9 +10,7 @@ export interface Running { app: FastifyInstance, url: string, stop: () => Promis
 /** Builds, listens, then checks the Core; an instance whose Core must be there ends when it is not. */
 export async function start (config: Readonly<Config>): Promise<Running> {
   const app = await buildApp(config)
-  const { host, port, request_timeout_ms: requestTimeout } = config.api
-  // With HTTP/2 Fastify passes none of these on.
-  Object.assign(app.server, { requestTimeout, headersTimeout: Math.min(10_000, requestTimeout), keepAliveTimeout: 65_000 })
+  const { host, port } = config.api
   const idle = idleOf(app)
   await app.listen({ host, port, listenTextResolver: (address) => `listening on ${address}` })
 

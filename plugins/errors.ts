@@ -1,8 +1,6 @@
-import { randomBytes } from 'node:crypto'
-import { STATUS_CODES } from 'node:http'
-import type { Socket } from 'node:net'
+import { STATUS_CODES, validateHeaderValue } from 'node:http'
 import fp from 'fastify-plugin'
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import type { FastifyError, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import { ApiError, bodyOf, failureOf } from '../errors.ts'
 import { ErrorBody, Problem, statusOf, type ErrorCode } from '../schemas/errors.ts'
 
@@ -35,14 +33,19 @@ export default fp(async (app) => {
     addFailures(route)
   })
 
-  app.setErrorHandler<FastifyError>((error, request, reply) => {
+  app.setErrorHandler<FastifyError>(handle)
+  // What fails while a failure is sent goes to the handler of the context above: once more to this one.
+  app.addHook('onRegister', (instance) => { instance.setErrorHandler<FastifyError>(handle) })
+
+  async function handle (error: FastifyError, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+    if (request.failure !== undefined) return sendBare(reply, error)
     // Fastify reads the body before it says that there is no route: what is wrong with that body is beside the point.
     const failure = request.is404 ? missing(request, reply) : failureOf(error)
     if (failure.code === 'internal_error') request.log.error({ err: error }, 'the request failed')
     else if (failure.cause !== undefined) request.log.warn({ code: failure.code, cause: causeOf(failure) }, failure.message)
     request.failure = failure
-    return send(reply, failure, request)
-  })
+    return await send(reply, failure, request)
+  }
 
   app.setNotFoundHandler((request, reply) => {
     request.failure = missing(request, reply)
@@ -61,20 +64,6 @@ export default fp(async (app) => {
   app.decorateRequest('failure')
 }, { name: 'errors' })
 
-/** Answers what the HTTP parser refused; there is no request yet, so the bytes are written by hand. */
-export function clientErrorHandler (this: FastifyInstance, error: Error & { code?: string }, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || socket.destroyed) return
-  const failure = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-    ? new ApiError('request_timeout', 'the request did not arrive in time')
-    : error.code === 'HPE_HEADER_OVERFLOW'
-      ? new ApiError('headers_too_large', 'the headers have more than 16 KiB')
-      : new ApiError('bad_request', 'this is not HTTP as RFC 9112 has it')
-  const id = `req_${randomBytes(12).toString('base64url')}`
-  this.log.info({ requestId: id, error: failure.code, code: error.code }, 'request refused by the parser')
-  const body = JSON.stringify(bodyOf(failure, id))
-  socket.end(`HTTP/1.1 ${failure.statusCode} ${STATUS_CODES[failure.statusCode]}\r\nConnection: close\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\nX-Request-Id: ${id}\r\n\r\n${body}`)
-}
-
 declare module 'fastify' {
   interface FastifyRequest { failure: ApiError | undefined }
 }
@@ -82,9 +71,32 @@ declare module 'fastify' {
 async function send (reply: FastifyReply, failure: ApiError, request: FastifyRequest): Promise<unknown> {
   if (failure.retryAfter !== undefined) reply.header('retry-after', failure.retryAfter)
   if (failure.code === 'unauthorized') reply.header('www-authenticate', 'Bearer realm="muxi"')
+  // Fastify closes the connection after a body that it could not read; HTTP/2 has no such header, and Node complains.
+  if (request.raw.httpVersionMajor > 1) reply.removeHeader('connection')
   reply.code(failure.statusCode)
   if (wantsProblem(request.headers.accept)) return await reply.type('application/problem+json').send(problemOf(failure, request.id))
   return await reply.type('application/json; charset=utf-8').send(bodyOf(failure, request.id))
+}
+
+/** Past all hooks, one of which has thrown; Fastify would tell the caller what it said, or never answer. */
+function sendBare (reply: FastifyReply, error: unknown): void {
+  const { request, raw } = reply
+  request.log.error({ err: error }, 'the answer failed')
+  request.failure = new ApiError('internal_error', 'this server failed; report the request id')
+  const body = JSON.stringify(bodyOf(request.failure, request.id))
+  const headers = Object.entries(reply.getHeaders()).filter(([name, value]) => canBeSent(name, value))
+  reply.hijack()
+  if (raw.headersSent) raw.destroy()
+  else raw.writeHead(500, { ...Object.fromEntries(headers), 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(body) }).end(body)
+}
+
+function canBeSent (name: string, value: unknown): boolean {
+  try {
+    for (const one of [value].flat()) validateHeaderValue(name, String(one))
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** Only where it is named: every other caller gets the contract's own form. */

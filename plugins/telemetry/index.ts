@@ -26,7 +26,8 @@ interface Held { [own]: Departure }
 
 /** Gives every request an id, a trace, a signal of its caller's leaving, one line in the log and its place in the metrics. */
 export default fp(async (app) => {
-  app.decorate('metrics', createMetrics(app.release))
+  let active = 0
+  app.decorate('metrics', createMetrics(app.release, () => active))
   app.decorateRequest('trace')
   app.decorateRequest('traceparent', { getter (this: FastifyRequest) { return traceparentOf(this.trace) } })
   app.decorateRequest('started', 0)
@@ -36,12 +37,14 @@ export default fp(async (app) => {
   app.decorateRequest(own)
 
   app.addHook('onRequest', (request, reply, done) => {
+    active++
     request.started = performance.now()
     request.trace = traceOf(request.raw)
     reply.header('x-request-id', request.id).header('x-trace-id', request.trace.traceId)
     const departure = (request as unknown as Held)[own] = new Departure()
     // Not onResponse: it is not called when the caller breaks off.
     reply.raw.once('close', () => {
+      active--
       if (!isFinished(reply.raw) && !request.detached) departure.leave()
       record(app.metrics, request, reply)
     })

@@ -5,12 +5,14 @@ const seconds = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 12
 export type Metrics = ReturnType<typeof createMetrics>
 
 /** Every metric of the server, by its OpenTelemetry name where there is one. Labels come from closed sets: never an id, a URL or a key. */
-export function createMetrics (version: string) {
+export function createMetrics (version: string, active: () => number) {
   const registry = new Registry()
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
   new Gauge({ name: 'muxi_api_build_info', help: 'Always 1; the label tells the version', labelNames: ['version'], registers }).set({ version }, 1)
 
+  // Read when asked for: a gauge that counts costs more than a number.
+  const current = new Gauge({ name: 'http_server_active_requests', help: 'Requests being answered', registers, collect () { current.set(active()) } })
   const requests = new Histogram({
     name: 'http_server_request_duration_seconds',
     help: 'Time from the first byte of a request to the last of its answer',
@@ -35,6 +37,7 @@ export function createMetrics (version: string) {
     staleVerdicts: new Counter({ name: 'muxi_api_key_verdicts_stale_total', help: 'Calls let in by an older verdict, while the Core could not be asked', registers }),
     refusals: new Counter({ name: 'muxi_api_refusals_total', help: 'Calls turned away for their key, its level or its signature', labelNames: ['reason'], registers }),
     audited: new Counter({ name: 'muxi_api_audit_events_total', help: 'Security events', labelNames: ['event'], registers }),
+    refused: new Counter({ name: 'muxi_api_refused_total', help: 'What the HTTP parser refused before there was a request', labelNames: ['code'], registers }),
     limited: new Counter({ name: 'muxi_api_rate_limited_total', help: 'Calls turned away by a limit', labelNames: ['scope'], registers }),
     streams: new Gauge({ name: 'muxi_api_sse_streams', help: 'Open streams of server-sent events', registers })
   }
