@@ -7,6 +7,10 @@ interface Properties { properties?: Record<string, { type?: string }> }
 
 const dateTime = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:Z|[+-]\d{2}:\d{2})$/
 
+/** Deeper than anything sensible, and far from what overflows the stack of JSON.stringify. */
+const mostLevels = 64
+const tooDeep = [{ instancePath: '', keyword: 'levels', schemaPath: '#', params: {}, message: `must have at most ${mostLevels} levels` }]
+
 /** Checks every input against its contract. JSON is taken as it is; text from the URL becomes a number or a boolean only where it spells one in full. */
 export default fp(async (app) => {
   const ajv = new Ajv({ allErrors: false, useDefaults: true, strict: true, strictTypes: false, strictRequired: false })
@@ -36,11 +40,15 @@ export default fp(async (app) => {
 
   app.setValidatorCompiler<Properties>(({ schema, httpPart }) => {
     const valid: ValidateFunction = ajv.compile(schema)
-    if (httpPart === 'body') return (data) => valid(data) ? { value: data } : { error: valid.errors as FastifySchemaValidationError[] as never }
+    const failed = () => ({ error: valid.errors as FastifySchemaValidationError[] as never })
+    if (httpPart === 'body') {
+      const free = isFree(schema)
+      return (data) => !valid(data) ? failed() : free && isDeep(data, mostLevels) ? { error: tooDeep as never } : { value: data }
+    }
     const typed = Object.entries(schema.properties ?? {}).filter(([, { type }]) => type === 'integer' || type === 'number' || type === 'boolean')
     return (data: Record<string, unknown>) => {
       for (const [name, { type }] of typed) data[name] = fromText(data[name], type === 'boolean')
-      return valid(data) ? { value: data } : { error: valid.errors as FastifySchemaValidationError[] as never }
+      return valid(data) ? { value: data } : failed()
     }
   })
 }, { name: 'validation' })
@@ -50,4 +58,20 @@ function fromText (value: unknown, boolean: boolean): unknown {
   if (typeof value !== 'string') return value
   if (boolean) return value === 'true' ? true : value === 'false' ? false : value
   return /^-?(?:0|[1-9]\d{0,15})(?:\.\d{1,20})?$/.test(value) ? Number(value) : value
+}
+
+/** Whether a contract takes any JSON somewhere; all else is as deep as it says. */
+function isFree (schema: object): boolean {
+  const { type, enum: words, const: word, ...rest } = schema as Record<string, unknown>
+  const inner = ['properties', 'patternProperties'].flatMap((name) => Object.values(rest[name] ?? {}))
+  const others = [rest.items, rest.additionalProperties, ...['anyOf', 'oneOf', 'allOf'].flatMap((name) => rest[name] ?? [])]
+  const parts = [...inner, ...others].filter((part): part is object => typeof part === 'object' && part !== null)
+  return (type ?? words ?? word) === undefined && parts.length === 0 ? true : parts.some(isFree)
+}
+
+function isDeep (value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  if (levels === 0) return true
+  for (const inner of Object.values(value)) if (isDeep(inner, levels - 1)) return true
+  return false
 }
