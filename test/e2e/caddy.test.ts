@@ -143,4 +143,24 @@ describe.skipIf(skipped(missing))('behind Caddy', async () => {
     expect(headers[':status']).toBe(200)
     expect(text).toContain('"serverInfo"')
   })
+
+  test.for([
+    ['a length and an encoding', 'Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
+    ['two lengths', 'Content-Length: 0\r\nContent-Length: 35\r\n\r\n'],
+    ['a folded encoding', 'Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n'],
+    ['a space before a colon', 'Content-Length : 35\r\n\r\n'],
+    ['a bare LF in a chunk', 'Transfer-Encoding: chunked\r\n\r\n0;a\nb\r\n\r\n']
+  ] as const)('of bytes with %s the server reads no request that the proxy has not, and others are answered as before', async ([, rest], { session, port, seen }) => {
+    const socket = connectTls({ socket: connectTcp({ host: '127.0.0.1', port, localAddress: client }), servername: 'localhost', rejectUnauthorized: false, ALPNProtocols: ['http/1.1'] })
+    const body = `POST /api/v1/chat HTTP/1.1\r\nHost: localhost:${port}\r\nContent-Type: application/json\r\nAuthorization: ${as('user').authorization}\r\n${rest}`
+    socket.on('error', () => {}).resume()
+    socket.write(`${body}GET /smuggled HTTP/1.1\r\nHost: smuggled\r\nX-Smuggled: 1\r\n\r\n`)
+    await new Promise<void>((resolve) => { socket.setTimeout(500, () => { resolve() }).once('close', () => { resolve() }) })
+    socket.destroy()
+    const answers = await Promise.all(Array.from({ length: 5 }, async () => await call(session, { ':path': '/health' })))
+
+    expect(answers.map(({ headers, text }) => [headers[':status'], text])).toEqual(answers.map(() => [200, '{"status":"ok"}']))
+    // What the proxy has read as a request it sends on with the client's address; what the server alone took for one would have the proxy's.
+    expect(new Set(seen.map(({ ip }) => ip))).toEqual(new Set([client]))
+  })
 })
