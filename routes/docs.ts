@@ -1,14 +1,21 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { openapiGet } from '../schemas/docs.ts'
+import { openapiGet, openapiNextGet } from '../schemas/docs.ts'
+
+type Document = { openapi: string }
+
+const config = { access: 'public', cacheable: true } as const
 
 const docs: FastifyPluginAsyncTypebox = async (app) => {
+  app.get('/openapi.json', { schema: openapiGet, config, serializerCompiler: once }, async () => app.openapi() as Document)
+
+  app.get('/openapi-3.2.json', { schema: openapiNextGet, config, serializerCompiler: once }, async () => app.openapiNext() as Document)
+}
+
+/** Makes a document into text once; failures are made anew. */
+function once ({ httpStatus }: { httpStatus?: string }): (data: unknown) => string {
+  if (httpStatus !== '200') return JSON.stringify
   let text: string | undefined
-  app.get('/openapi.json', {
-    schema: openapiGet,
-    config: { access: 'public', cacheable: true },
-    // Of failures this makes the text, too, and that is another one each time.
-    serializerCompiler: ({ httpStatus }) => (data) => httpStatus === '200' ? text ??= JSON.stringify(data) : JSON.stringify(data)
-  }, async () => app.openapi() as { openapi: string })
+  return (data) => text ??= JSON.stringify(data)
 }
 
 export default docs

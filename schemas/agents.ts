@@ -16,6 +16,8 @@ const Memory = Type.Object({
   long_term: Type.Optional(Type.Boolean({ description: 'Whether facts outlive the buffer' }))
 }, { title: 'AgentMemory', additionalProperties: false })
 
+const purpose = Type.String({ description: 'What the agent is for; messages are routed by it', examples: ['Answers questions about the weather'] })
+
 const AgentStats = Type.Object({
   conversations: Type.Optional(Type.Integer({ minimum: 0 })),
   total_messages: Type.Optional(Type.Integer({ minimum: 0 })),
@@ -24,8 +26,8 @@ const AgentStats = Type.Object({
 
 export const AgentSummary = Type.Object({
   id: Id,
-  name: Type.Optional(Type.String()),
-  description: Type.String({ description: 'What the agent is for; messages are routed by it' }),
+  name: Type.Optional(Type.String({ examples: ['Weather'] })),
+  description: purpose,
   model: Type.Optional(Model),
   created_at: Type.Optional(Timestamp),
   stats: Type.Optional(AgentStats)
@@ -34,8 +36,8 @@ export type AgentSummary = Static<typeof AgentSummary>
 
 export const Agent = Type.Object({
   id: Id,
-  name: Type.Optional(Type.String()),
-  description: Type.String({ description: 'What the agent is for; messages are routed by it' }),
+  name: Type.Optional(Type.String({ examples: ['Weather'] })),
+  description: purpose,
   model: Type.Optional(Model),
   system_message: Type.Optional(Type.String({ description: 'What the agent is told before every conversation' })),
   memory: Type.Optional(Memory),
@@ -85,7 +87,7 @@ export const AgentUpdate = Type.Object({
   description: Type.Optional(createFields.description),
   model: Type.Optional(Type.Partial(Type.Object(modelFields), { additionalProperties: false, minProperties: 1, description: 'Merged by key' })),
   ...optionalFields
-}, { title: 'AgentUpdate', additionalProperties: false, minProperties: 1 })
+}, { title: 'AgentUpdate', additionalProperties: false, minProperties: 1, examples: [{ description: 'Answers questions about invoices and reminders' }] })
 
 export const AgentImport = Type.Object({
   config_path: Type.Optional(corePath(['yaml', 'yml', 'json'], 'agents/finance.yaml')),
@@ -108,7 +110,7 @@ export const AgentImport = Type.Object({
 
 const AgentCreated = Type.Object({
   id: Id,
-  description: Type.String(),
+  description: purpose,
   created_at: Type.Optional(Timestamp),
   status: Type.Literal('created')
 })
@@ -132,6 +134,7 @@ export const agentList = {
 export const agentGet = {
   operationId: 'agent_get',
   summary: 'Read one agent',
+  description: 'With its model, its tool servers and its knowledge, as far as the Core tells. Keys are never shown.',
   tags: ['agents'],
   params,
   response: { 200: Agent }
@@ -154,12 +157,13 @@ export const agentUpdate = {
   params,
   headers: IfMatch,
   body: AgentUpdate,
-  response: { 200: Type.Object({ id: Id, description: Type.String(), updated_at: Type.Optional(Timestamp), status: Type.Literal('updated') }, { title: 'AgentUpdated' }) }
+  response: { 200: Type.Object({ id: Id, description: purpose, updated_at: Type.Optional(Timestamp), status: Type.Literal('updated') }, { title: 'AgentUpdated' }) }
 } satisfies Contract
 
 export const agentDelete = {
   operationId: 'agent_delete',
   summary: 'Delete an agent',
+  description: 'Nothing is routed to it any more. This cannot be undone.',
   tags: ['agents'],
   params,
   headers: IfMatch,
@@ -172,5 +176,6 @@ export const agentImport = {
   description: 'From a file on the Core or from the configuration itself, with the tool servers it connects to.',
   tags: ['agents'],
   body: AgentImport,
-  response: { 201: Type.Object({ ...AgentCreated.properties, mcp_servers_connected: Type.Integer({ minimum: 0 }) }, { title: 'AgentImported' }) }
+  failures: ['not_found'],
+  response: { 201: Type.Object({ ...AgentCreated.properties, mcp_servers_connected: Type.Integer({ minimum: 0, examples: [1] }) }, { title: 'AgentImported' }) }
 } satisfies Contract

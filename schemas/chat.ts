@@ -1,6 +1,8 @@
 import { Type, type Static } from '@sinclair/typebox'
-import { AgentId, oneOf, SessionId, TicketQuery, Timestamp, UserId } from './common.ts'
-import { type Contract, eventStream } from './contract.ts'
+import { AgentId, SessionId, TicketQuery, Timestamp, UserId, oneOf } from './common.ts'
+import type { Contract } from './contract.ts'
+import { ErrorBody } from './errors.ts'
+import { eventStream } from './event-stream.ts'
 
 export const mediaTypes = [
   'image/jpeg', 'image/png', 'image/gif', 'image/webp', 'audio/mpeg', 'audio/wav', 'audio/ogg', 'application/pdf',
@@ -42,19 +44,19 @@ export type ToolCall = Static<typeof ToolCall>
 
 const messageFields = {
   id: Type.String({ description: 'The message; the Core knows the request by the same id', examples: ['msg_20417'] }),
-  agent_id: Type.Optional(Type.String({ description: 'Who answered', examples: ['weather_expert'] })),
+  agent_id: Type.Optional(Type.String({ description: 'Who answered', examples: ['analyst'] })),
   user_id: Type.String(),
   session_id: Type.Optional(Type.String({ description: 'As given, else the one that the Core made' })),
-  user_message: Type.Object({ role: Type.Literal('user'), content: Type.String() }),
+  user_message: Type.Object({ role: Type.Literal('user'), content: Type.String({ examples: ['What is 6 times 7?'] }) }),
   agent_response: Type.Object({
     role: Type.Literal('assistant'),
-    content: Type.String(),
+    content: Type.String({ examples: ['6 * 7 = 42.'] }),
     tool_calls: Type.Optional(Type.Array(ToolCall))
   }),
   created_at: Timestamp
 }
 
-const Confidence = Type.Number({ minimum: 0, maximum: 1, description: 'How sure the overlord was of its choice' })
+const Confidence = Type.Number({ minimum: 0, maximum: 1, description: 'How sure the overlord was of its choice', examples: [0.92] })
 
 export const Message = Type.Object(messageFields, { title: 'Message', description: 'One exchange with an agent' })
 export const RoutedMessage = Type.Object(
@@ -81,20 +83,20 @@ export const chatEvents = {
     error: Type.Optional(Type.Object({ code: Type.String(), message: Type.String() }))
   }, { description: 'the tool answered or failed', additionalProperties: false }),
   message_end: Type.Object({ id: Type.String(), agent_id: Type.Optional(Type.String()), session_id: Type.Optional(Type.String()) }, { description: 'last, when all went well', additionalProperties: false }),
-  error: Type.Object({ error: Type.Unknown() }, { description: 'last, when it did not; the body of any failure', additionalProperties: false })
+  error: { ...ErrorBody, description: 'last, when it did not; the body of any failure' }
 }
 
 /** One event of a chat stream: its name and its data. */
 export type ChatEvent = { [Name in keyof typeof chatEvents]: { event: Name, data: Static<(typeof chatEvents)[Name]> } }[keyof typeof chatEvents]
 
-const stream = eventStream('The answer, piece by piece', chatEvents, [
-  'event: message_start\nid: msg_20417:0\ndata: {"id":"msg_20417","created_at":"2026-03-02T09:30:45.120Z","agent_id":"analyst"}',
-  'event: tool_call_start\nid: msg_20417:1\ndata: {"id":"call_1","name":"calculator","parameters":{"expression":"6 * 7"}}',
-  'event: tool_call_end\nid: msg_20417:2\ndata: {"id":"call_1","output":{"result":42}}',
-  'event: content\nid: msg_20417:3\ndata: {"content":"6 * 7 "}',
-  'event: content\nid: msg_20417:4\ndata: {"content":"= 42."}',
-  'event: message_end\nid: msg_20417:5\ndata: {"id":"msg_20417","agent_id":"analyst"}'
-].join('\n\n') + '\n\n')
+const stream = eventStream('ChatStreamEvent', 'The answer, piece by piece', chatEvents, [
+  { event: 'message_start', id: 'msg_20417:0', data: { id: 'msg_20417', created_at: '2026-03-02T09:30:45.120Z', agent_id: 'analyst' } },
+  { event: 'tool_call_start', id: 'msg_20417:1', data: { id: 'call_1', name: 'calculator', parameters: { expression: '6 * 7' } } },
+  { event: 'tool_call_end', id: 'msg_20417:2', data: { id: 'call_1', output: { result: 42 } } },
+  { event: 'content', id: 'msg_20417:3', data: { content: '6 * 7 ' } },
+  { event: 'content', id: 'msg_20417:4', data: { content: '= 42.' } },
+  { event: 'message_end', id: 'msg_20417:5', data: { id: 'msg_20417', agent_id: 'analyst' } }
+])
 
 const agentParams = Type.Object({ agent_id: AgentId })
 
@@ -120,6 +122,7 @@ export const chatStream = {
 export const agentChatSend = {
   operationId: 'agent_chat_send',
   summary: 'Talk to one agent and wait for the whole answer',
+  description: 'No other agent is asked.',
   tags: ['chat'],
   params: agentParams,
   body: ChatInput,
@@ -129,6 +132,7 @@ export const agentChatSend = {
 export const agentChatStream = {
   operationId: 'agent_chat_stream',
   summary: 'Talk to one agent and read the answer as it is written',
+  description: 'No other agent is asked.',
   tags: ['chat'],
   params: agentParams,
   querystring: TicketQuery,

@@ -40,7 +40,7 @@ export const Pagination = Type.Object({
   limit: Type.Integer({ minimum: 1 }),
   offset: Type.Integer({ minimum: 0 }),
   next_offset: Type.Union([Type.Integer({ minimum: 0 }), Type.Null()], { description: 'null at the end' })
-}, { title: 'Pagination' })
+}, { title: 'Pagination', examples: [{ total: 1, limit: 50, offset: 0, next_offset: null }] })
 export type Pagination = Static<typeof Pagination>
 
 export const limit = (fallback: number, maximum = 100) =>
@@ -59,8 +59,8 @@ export const before = () =>
 
 /** What tells how a list that goes back in time continues. */
 export const older = {
-  has_more: Type.Boolean({ description: 'Whether there are older ones' }),
-  next_before: Type.Union([Type.String(), Type.Null()], { description: 'Send it as `before` for the next page; null at the end' })
+  has_more: Type.Boolean({ description: 'Whether there are older ones', examples: [false] }),
+  next_before: Type.Union([Type.String(), Type.Null()], { description: 'Send it as `before` for the next page; null at the end', examples: [null] })
 }
 
 /** Where a page cannot set headers. */

@@ -1,4 +1,5 @@
 import { Type, type TObject, type TSchema } from '@sinclair/typebox'
+import type { ErrorCode } from './errors.ts'
 
 /** Who may call an operation: nobody asked, a user key (or better), an admin key. */
 export type Access = 'public' | 'user' | 'admin'
@@ -17,25 +18,22 @@ export interface Contract {
   querystring?: TObject
   headers?: TObject
   body?: TSchema
-  response: Record<number, TSchema | EventStream | Media>
+  response: Record<number, TSchema | Media>
+  /** What it can fail with beyond what follows from the rest. */
+  failures?: ErrorCode[]
 }
 
-/** A success that is no JSON: its media types with their schemas. */
-export interface Media { description: string, content: Record<string, { schema: TSchema, example?: string }> }
-
-/** A success that is a stream of server-sent events, by event name. */
-export interface EventStream extends Media { events: Record<string, TSchema> }
-
-/** Declares the events of a `text/event-stream` answer; `example` is a whole stream as it goes over the wire. */
-export function eventStream (description: string, events: Record<string, TSchema>, example: string): EventStream {
-  const names = Object.entries(events).map(([name, { description: text }]) => `\`${name}\`${text === undefined ? '' : ` (${text})`}`)
-  const schema = Type.String({ description: `Server-sent events: ${names.join(', ')}. The data of each is JSON.` })
-  const stream: Media = { description, content: { 'text/event-stream': { schema, example } } }
-  // Not enumerable: the serializer compiler and the document see the media type alone.
-  return Object.defineProperty(stream, 'events', { value: events }) as EventStream
+/** An answer that is not plain JSON: its media types with their schemas. */
+export interface Media { description: string, content: Record<string, MediaType> }
+interface MediaType {
+  schema: TSchema
+  example?: unknown
+  /** One event of a stream, where the document has a word for that (OpenAPI 3.2). */
+  itemSchema?: TSchema
+  examples?: Record<string, { summary?: string, value: unknown, dataValue?: unknown }>
 }
 
 /** Declares an answer of another media type than JSON. */
-export function media (description: string, type: string): Media {
-  return { description, content: { [type]: { schema: Type.String() } } }
+export function media (description: string, type: string, example?: string): Media {
+  return { description, content: { [type]: { schema: Type.String(), ...(example !== undefined && { example }) } } }
 }

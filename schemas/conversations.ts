@@ -51,7 +51,7 @@ export const agentConversationClear = {
       status: Type.Literal('cleared'),
       agent_id: Type.String(),
       user_id: Type.String(),
-      message_count: Type.Integer({ minimum: 0, description: 'Messages forgotten, in both directions' })
+      message_count: Type.Integer({ minimum: 0, description: 'Messages forgotten, in both directions', examples: [12] })
     }, { title: 'ConversationsCleared' })
   }
 } satisfies Contract

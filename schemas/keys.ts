@@ -17,6 +17,7 @@ export const userTokenCreate = {
       minItems: 1, maxItems: 50, uniqueItems: true, description: 'Operation ids that it opens; `*` at the end stands for any ending. All of level user when absent'
     }))
   }, { additionalProperties: false }),
+  failures: ['not_implemented'],
   response: {
     201: Type.Object({
       token: Token('Sent as `Authorization: Bearer`; told here and never again'),

@@ -11,15 +11,15 @@ const KnowledgeId = Type.String({
 })
 
 export const KnowledgeSource = Type.Object({
-  id: Type.String(),
-  description: Type.Optional(Type.String()),
+  id: Type.String({ examples: ['pricing'] }),
+  description: Type.Optional(Type.String({ examples: ['Prices'] })),
   document_count: Type.Optional(Type.Integer({ minimum: 0, description: 'Passages that it was cut into' })),
   created_at: Type.Optional(Timestamp)
 }, { title: 'KnowledgeSource', description: 'A text that an agent looks things up in' })
 export type KnowledgeSource = Static<typeof KnowledgeSource>
 
 const Passage = Type.Object({
-  content: Type.String(),
+  content: Type.String({ examples: ['Three tiers: …'] }),
   similarity: Similarity,
   knowledge_id: Type.Optional(Type.String({ description: 'The source it is from' })),
   document_id: Type.Optional(Type.String())
@@ -39,6 +39,7 @@ const tags = ['knowledge']
 export const knowledgeList = {
   operationId: 'knowledge_list',
   summary: 'List what an agent can look up',
+  description: 'Its sources, without their text.',
   tags,
   params,
   querystring: Type.Object({ limit: limit(50), offset: offset(), sort: sort('id', 'created_at') }, { additionalProperties: false }),
@@ -58,9 +59,10 @@ export const knowledgeCreate = {
 export const knowledgeDelete = {
   operationId: 'knowledge_delete',
   summary: 'Take a text away from an agent',
+  description: 'The agent finds nothing of it any more. This cannot be undone.',
   tags,
   params: Type.Object({ agent_id: AgentId, knowledge_id: KnowledgeId }),
-  response: { 200: Type.Object({ status: Type.Literal('removed'), agent_id: Type.String(), knowledge_source: Type.Object({ id: Type.String() }) }, { title: 'KnowledgeRemoved' }) }
+  response: { 200: Type.Object({ status: Type.Literal('removed'), agent_id: Type.String(), knowledge_source: Type.Object({ id: Type.String({ examples: ['pricing'] }) }) }, { title: 'KnowledgeRemoved' }) }
 } satisfies Contract
 
 export const knowledgeSearch = {
@@ -74,5 +76,5 @@ export const knowledgeSearch = {
     top_k: withDefault(Type.Integer({ minimum: 1, maximum: 50, description: 'Passages at most' }), 3),
     threshold: withDefault(Type.Number({ minimum: 0, maximum: 1, description: 'Only passages at least this similar' }), 0.7)
   }, { additionalProperties: false }),
-  response: { 200: Type.Object({ agent_id: Type.String(), query: Type.String(), results: Type.Array(Passage) }, { title: 'KnowledgeHits' }) }
+  response: { 200: Type.Object({ agent_id: Type.String(), query: Type.String({ examples: ['What does it cost?'] }), results: Type.Array(Passage) }, { title: 'KnowledgeHits' }) }
 } satisfies Contract

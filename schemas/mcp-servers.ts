@@ -12,7 +12,7 @@ const stats = {
 const serverFields = {
   name: Type.String({ examples: ['weather_api'] }),
   type: Type.Optional(oneOf(['http', 'command'])),
-  url: Type.Optional(Type.String()),
+  url: Type.Optional(Type.String({ examples: ['http://localhost:5001/mcp'] })),
   command: Type.Optional(Type.String()),
   connected: Type.Optional(Type.Boolean({ description: 'Absent where the Core does not tell' }))
 }
@@ -31,7 +31,7 @@ export const McpServerDetails = Type.Object({
     last_activity: Type.Optional(Timestamp)
   })),
   available_tools: Type.Optional(Type.Array(Type.Object({
-    name: Type.String(),
+    name: Type.String({ examples: ['get_forecast'] }),
     description: Type.Optional(Type.String()),
     parameters: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: 'A JSON Schema' }))
   })))
@@ -74,7 +74,7 @@ export const mcpServerConnect = {
     201: Type.Object({
       status: Type.Literal('connected'),
       agent_id: Type.String(),
-      server: Type.Object({ name: Type.String(), type: oneOf(['http', 'command']), connected: Type.Boolean() })
+      server: Type.Object({ name: serverFields.name, type: oneOf(['http', 'command']), connected: Type.Boolean() })
     }, { title: 'McpServerConnected' })
   }
 } satisfies Contract
@@ -82,6 +82,7 @@ export const mcpServerConnect = {
 export const mcpServerGet = {
   operationId: 'mcp_server_get',
   summary: 'Read one tool server of an agent and what its tools are',
+  description: 'Its credentials are never shown.',
   tags,
   params: serverParams,
   response: { 200: McpServerDetails }
@@ -93,5 +94,5 @@ export const mcpServerDisconnect = {
   description: 'A server that was started for the agent is stopped.',
   tags,
   params: serverParams,
-  response: { 200: Type.Object({ status: Type.Literal('disconnected'), agent_id: Type.String(), server: Type.Object({ name: Type.String() }) }, { title: 'McpServerDisconnected' }) }
+  response: { 200: Type.Object({ status: Type.Literal('disconnected'), agent_id: Type.String(), server: Type.Object({ name: serverFields.name }) }, { title: 'McpServerDisconnected' }) }
 } satisfies Contract

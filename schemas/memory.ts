@@ -5,7 +5,7 @@ import type { Contract } from './contract.ts'
 const params = Type.Object({ agent_id: AgentId })
 /** A question in words, for searches. */
 export const Question = Type.String({ minLength: 1, maxLength: 1_000, description: 'What to look for, in words' })
-export const Similarity = Type.Number({ minimum: 0, maximum: 1, description: '1 is a perfect match' })
+export const Similarity = Type.Number({ minimum: 0, maximum: 1, description: '1 is a perfect match', examples: [0.83] })
 
 export const MemoryHit = Type.Object({
   content: Type.String({ examples: ['Lives in Oslo'] }),

@@ -10,11 +10,11 @@ const Component = Type.Object({
 
 export const SystemStatus = Type.Object({
   status: oneOf(['healthy', 'degraded', 'unhealthy'], { description: 'degraded: a part that can be done without is away; unhealthy: the MUXI Core is' }),
-  version: Type.String({ description: 'Of this server' }),
-  uptime_seconds: Type.Integer({ minimum: 0, description: 'Of this server' }),
+  version: Type.String({ description: 'Of this server', examples: ['0.1.0'] }),
+  uptime_seconds: Type.Integer({ minimum: 0, description: 'Of this server', examples: [86_400] }),
   active_agents: Type.Optional(Type.Integer({ minimum: 0 })),
-  active_connections: Type.Integer({ minimum: 0, description: 'Open streams of this server' }),
-  memory_usage_mb: Type.Integer({ minimum: 0, description: 'Of this server' }),
+  active_connections: Type.Integer({ minimum: 0, description: 'Open streams of this server', examples: [3] }),
+  memory_usage_mb: Type.Integer({ minimum: 0, description: 'Of this server', examples: [142] }),
   database_status: Type.Optional(Type.String({ description: 'As the Core tells it', examples: ['connected'] })),
   core_version: Type.Optional(Type.String({ description: 'Of the MUXI Core' })),
   components: Type.Object({ core: Component, redis: Type.Optional(Component) }),
@@ -34,8 +34,8 @@ export const SystemUsage = Type.Object({
   period: oneOf(['last_1h', 'last_24h', 'last_7d']),
   endpoints: Type.Record(Type.String(), Type.Integer({ minimum: 0 }), { description: 'Calls by method and path', examples: [{ 'POST /chat': 1250 }] }),
   agent_usage: Type.Record(Type.String(), Type.Integer({ minimum: 0 }), { description: 'Answers by agent', examples: [{ assistant: 1520 }] }),
-  user_count: Type.Integer({ minimum: 0, description: 'Different users who were answered' }),
-  total_requests: Type.Integer({ minimum: 0 })
+  user_count: Type.Integer({ minimum: 0, description: 'Different users who were answered', examples: [42] }),
+  total_requests: Type.Integer({ minimum: 0, examples: [1250] })
 }, { title: 'SystemUsage' })
 
 export const systemUsageGet = {
@@ -44,5 +44,6 @@ export const systemUsageGet = {
   description: 'Calls by endpoint, answers by agent and different users of a period, over all instances. Without Redis the counts begin anew with the process.',
   tags: ['system'],
   querystring: Type.Object({ period: withDefault(oneOf(['last_1h', 'last_24h', 'last_7d'], { description: 'How far back' }), 'last_24h') }, { additionalProperties: false }),
-  response: { 200: SystemUsage }
+  response: { 200: SystemUsage },
+  failures: ['state_unavailable']
 } satisfies Contract

@@ -18,7 +18,7 @@ const Knowledge = Type.Record(Type.String(), Type.Unknown(), {
 })
 const Input = Type.Object({ knowledge: { ...Knowledge, minProperties: 1, maxProperties: 1_000 } }, { additionalProperties: false })
 const params = Type.Object({ user_id: UserId })
-const names = (description: string) => Type.Array(Type.String(), { description })
+const names = (description: string, ...examples: string[]) => Type.Array(Type.String(), { description, examples: [examples] })
 const tags = ['users']
 
 export const userList = {
@@ -43,12 +43,13 @@ export const userContextCreate = {
   params,
   headers: IfMatch,
   body: Input,
-  response: { 201: Type.Object({ status: Type.Literal('added'), user_id: Type.String(), fields_added: names('Top-level names') }, { title: 'UserContextAdded' }) }
+  response: { 201: Type.Object({ status: Type.Literal('added'), user_id: Type.String(), fields_added: names('Top-level names', 'name', 'location') }, { title: 'UserContextAdded' }) }
 } satisfies Contract
 
 export const userContextGet = {
   operationId: 'user_context_get',
   summary: 'Read what is known of a user',
+  description: 'An empty object where nothing is.',
   tags,
   params,
   response: { 200: Type.Object({ user_id: Type.String(), knowledge: Knowledge, last_updated: Type.Optional(Timestamp) }, { title: 'UserContext' }) }
@@ -62,7 +63,7 @@ export const userContextUpdate = {
   params,
   headers: IfMatch,
   body: Input,
-  response: { 200: Type.Object({ status: Type.Literal('updated'), user_id: Type.String(), fields_updated: names('Dotted paths') }, { title: 'UserContextUpdated' }) }
+  response: { 200: Type.Object({ status: Type.Literal('updated'), user_id: Type.String(), fields_updated: names('Dotted paths', 'name', 'location.city') }, { title: 'UserContextUpdated' }) }
 } satisfies Contract
 
 export const userContextDelete = {
@@ -75,5 +76,5 @@ export const userContextDelete = {
   querystring: Type.Object({
     fields: Type.Optional(Type.String({ maxLength: 4_096, pattern: '^[^,]+(?:,[^,]+)*$', description: 'Names or dotted paths, with commas between', examples: ['preferences,location.city'] }))
   }, { additionalProperties: false }),
-  response: { 200: Type.Object({ status: Type.Literal('deleted'), user_id: Type.String(), fields_deleted: names('As they were named') }, { title: 'UserContextDeleted' }) }
+  response: { 200: Type.Object({ status: Type.Literal('deleted'), user_id: Type.String(), fields_deleted: names('As they were named', 'preferences', 'location.city') }, { title: 'UserContextDeleted' }) }
 } satisfies Contract

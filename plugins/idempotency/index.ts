@@ -11,6 +11,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** The operation keeps its own record of calls with an Idempotency-Key. */
     ownRecord?: true
+    /** A call may have an Idempotency-Key; set here. */
+    idempotent?: true
   }
 }
 
@@ -30,6 +32,8 @@ export default fp(async (app) => {
 
   app.addHook('onRoute', (route) => {
     if (![route.method].flat().includes('POST') || route.schema?.hide === true || route.config?.bucket === 'mcp' || (route.config?.access ?? 'public') === 'public') return
+    route.config = { ...route.config, idempotent: true }
+    app.failWith(route, ['conflict', 'unprocessable', 'state_unavailable'])
     // After validation: a call that cannot succeed claims nothing.
     route.preHandler = [...[route.preHandler ?? []].flat(), route.config?.ownRecord === true ? note : claim]
     if (route.config?.ownRecord !== true) route.onSend = [...[route.onSend ?? []].flat(), settle]

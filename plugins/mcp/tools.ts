@@ -51,7 +51,7 @@ function toolOf (operation: Operation): Tool {
     if (sources.length === 1 && schema.minProperties !== undefined) Object.assign(inputSchema, { minProperties: schema.minProperties, ...(schema.maxProperties !== undefined && { maxProperties: schema.maxProperties }) })
   }
   if (required.length > 0) inputSchema.required = required
-  const { title: _, ...output } = plain(successOf(contract.response)) as Record<string, unknown>
+  const { title: _, ...output } = plain(successOf(contract.response), 'examples') as Record<string, unknown>
   return {
     operation,
     places,
@@ -77,7 +77,7 @@ function successOf (response: Operation['contract']['response']): object | undef
   return response[200] ?? response[201]
 }
 
-/** Without TypeBox's symbols and our shared references: tools stand alone. */
-function plain (value: unknown): unknown {
-  return JSON.parse(JSON.stringify(value))
+/** Without TypeBox's symbols and our shared references, for tools stand alone; and without what the host of a model has no use for. */
+function plain (value: unknown, left?: string): unknown {
+  return JSON.parse(JSON.stringify(value, (key, child: unknown) => key === left ? undefined : child))
 }

@@ -1,14 +1,17 @@
 type Node = Record<string, unknown>
 
+/** Values, not schemas. */
+const literal = new Set(['example', 'examples', 'default', 'enum', 'const'])
+
 /** Moves every schema that carries a title to `components.schemas` and leaves a reference: contracts compose values, documents want names. */
-export function hoist (document: Node): Node {
+export function hoist (document: object): Node {
   const schemas: Record<string, string> = {}
   const named: Record<string, Node> = {}
 
   const visit = (value: unknown): unknown => {
     if (Array.isArray(value)) return value.map(visit)
     if (typeof value !== 'object' || value === null) return value
-    const node = Object.fromEntries(Object.entries(value).map(([key, child]) => [key, key === 'examples' || key === 'example' || key === 'default' || key === 'enum' ? child : visit(child)]))
+    const node = Object.fromEntries(Object.entries(value).map(([key, child]) => [key, literal.has(key) ? child : visit(child)]))
     const { title } = node
     if (typeof title !== 'string' || !('type' in node || 'anyOf' in node)) return node
     // A description beside the reference may say what this one is for; the entity is the rest.
@@ -20,8 +23,7 @@ export function hoist (document: Node): Node {
     return { $ref: `#/components/schemas/${title}`, ...(description !== named[title].description && { description }) }
   }
 
-  const { info, components, ...rest } = document as { info: Node, components?: Node }
-  const moved = visit(rest) as Node
+  const { openapi, info, servers, tags, paths, components, ...rest } = visit(document) as Node
   const sorted = Object.fromEntries(Object.entries(named).sort(([a], [b]) => a < b ? -1 : 1))
-  return { openapi: moved.openapi, info, ...moved, components: { ...components, schemas: sorted } }
+  return { openapi, info, servers, tags, paths, components: { ...components as Node, schemas: sorted }, ...rest }
 }

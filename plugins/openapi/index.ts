@@ -3,44 +3,35 @@ import swaggerUi from '@fastify/swagger-ui'
 import fp from 'fastify-plugin'
 import type { FastifyInstance, FastifySchema, RouteOptions } from 'fastify'
 import { hoist } from './hoist.ts'
+import { complete, type Document } from './operations.ts'
+import { asItems, asText } from './renderings.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** The OpenAPI document of all operations, made once. */
+    /** The OpenAPI document of all operations, made once: version 3.1. */
     openapi: () => object
+    /** The same as version 3.2. */
+    openapiNext: () => object
   }
 }
-
-const tags = [
-  { name: 'chat', description: 'Talk to agents' },
-  { name: 'agents', description: 'The agents of this MUXI' },
-  { name: 'conversations', description: 'What was said' },
-  { name: 'memory', description: 'What agents remember' },
-  { name: 'users', description: 'The end users, and what is known of each' },
-  { name: 'mcp_servers', description: 'Tool servers that agents are connected to' },
-  { name: 'knowledge', description: 'Documents that agents look up' },
-  { name: 'keys', description: 'Tokens and tickets made from a key, and taking keys back' },
-  { name: 'system', description: 'How this MUXI is doing' },
-  { name: 'mcp', description: 'The Model Context Protocol: every JSON operation as a tool' },
-  { name: 'health', description: 'Is it there, is it well' },
-  { name: 'docs', description: 'What this server offers' }
-]
 
 /** Makes the OpenAPI document from the contracts, and serves the explorer at /docs. */
 export default fp(async (app) => {
   const { api } = app.config
+  const routes = new Map<string, RouteOptions>()
   await app.register(swagger, {
     hideUntagged: false,
+    convertConstToEnum: false,
     openapi: {
       openapi: '3.1.0',
       info: {
         title: 'MUXI API',
         version: app.release,
-        description: 'The front door of MUXI. Send your key as `Authorization: Bearer <key>`. Every failure has the same body.',
+        summary: 'The front door of MUXI',
+        description,
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' }
       },
       servers: [{ url: api.public_url ?? '/', description: 'This server' }],
-      tags,
       components: {
         securitySchemes: {
           key: { type: 'http', scheme: 'bearer', description: 'A key of the MUXI Core. An admin key opens what a user key opens, and more' },
@@ -48,12 +39,16 @@ export default fp(async (app) => {
         }
       }
     },
-    transform: ({ schema, url, route }) => ({ url, schema: withLevel(schema, route) })
+    transform: ({ schema, url, route }) => {
+      if (schema.hide !== true) routes.set(schema.operationId!, route)
+      return { url, schema: withLevel(schema, route) }
+    }
   })
 
-  let document: object | undefined
-  // The document is plain JSON; hoist walks it as such.
-  app.decorate('openapi', () => document ??= hoist(JSON.parse(JSON.stringify(app.swagger())) as Record<string, unknown>))
+  // Plain JSON from here on, without what contracts share.
+  const whole = once(() => complete(JSON.parse(JSON.stringify(app.swagger())) as Document, routes))
+  app.decorate('openapi', once(() => hoist(asText(whole()))))
+  app.decorate('openapiNext', once(() => hoist(asItems(whole()))))
 
   if (api.docs) {
     await app.register(async (scope: FastifyInstance) => {
@@ -78,15 +73,30 @@ export default fp(async (app) => {
 /** The explorer runs its own scripts and styles and calls this server; nothing from elsewhere. */
 const policy = "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; font-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 
+const description = [
+  'Send your key as `Authorization: Bearer <key>`. A user key opens the operations of level `user`, an admin key all; `public` ones need none.',
+  'Every failure has the same body, or that of RFC 9457 for who accepts `application/problem+json`; `code` is for programs.',
+  'Every answer has an `X-Request-Id`; send your own and it is used. A W3C `traceparent` is continued.'
+].join('\n\n')
+const levels = { public: 'Needs no key.', user: 'Needs a user key or an admin key.', admin: 'Needs an admin key.' }
+
 function withLevel (schema: FastifySchema, { config }: RouteOptions): FastifySchema {
-  const { access = 'admin', capability } = config ?? {}
+  const { access = 'admin', capability, prefers } = config ?? {}
   const response = Object.fromEntries(Object.entries(schema.response ?? {}).map(([status, answer]: [string, { description?: string, title?: string }]) =>
     [status, answer.description === undefined ? { description: answer.title ?? 'Success', ...answer } : answer]))
   return {
     ...schema,
+    description: [schema.description, levels[access]].filter(Boolean).join('\n\n'),
     response,
-    security: access === 'public' ? [] : [{ key: [] }, { header: [] }],
+    // The list names the level (OpenAPI 3.1, Security Requirement Object: role names).
+    security: access === 'public' ? [] : [{ key: [access] }, { header: [access] }],
     'x-access': access,
-    ...(capability !== undefined && { 'x-core-capability': capability })
+    ...(capability !== undefined && { 'x-core-capability': capability }),
+    ...(prefers !== undefined && { 'x-core-prefers': prefers })
   } as FastifySchema
+}
+
+function once<T> (make: () => T): () => T {
+  let made: T | undefined
+  return () => made ??= make()
 }

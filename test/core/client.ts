@@ -12,7 +12,7 @@ export const admin: Actor = { key: keys.admin, access: 'admin' }
 export const user: Actor = { key: keys.user, access: 'user' }
 
 /** A client as the parts of core/ use it: on behalf of one caller. */
-export const callsOf = (client: CoreClient, caller: Caller): CoreCalls => ({
+export const callsOf = (client: CoreClient, caller: Actor): CoreCalls => ({
   get: async (path, options) => await client.get(path, { ...options, caller }),
   post: async (path, body, options) => await client.post(path, body, { ...options, caller }),
   patch: async (path, body, options) => await client.patch(path, body, { ...options, caller }),

@@ -1,27 +1,10 @@
 import { STATUS_CODES, validateHeaderValue } from 'node:http'
 import fp from 'fastify-plugin'
-import type { FastifyError, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
-import { ApiError, bodyOf, failureOf } from '../errors.ts'
-import { ErrorBody, Problem, statusOf, type ErrorCode } from '../schemas/errors.ts'
-
-const meanings: Partial<Record<ErrorCode, string>> = {
-  bad_request: 'The input is not valid; `details.errors` names each field',
-  unauthorized: 'No valid API key',
-  forbidden: 'The key does not reach this level, or the data are another user\'s',
-  not_found: 'There is no such thing',
-  not_acceptable: 'This operation answers with text/event-stream only',
-  conflict: 'It exists already, or is being changed',
-  precondition_failed: 'It was changed since the answer whose tag is in `If-Match`',
-  payload_too_large: 'The body is too large',
-  unsupported_media_type: 'The body is not JSON, or an attachment is of another type than it says',
-  rate_limited: 'Too many calls; `Retry-After` says when to come back',
-  internal_error: 'A fault of this server; report the request id',
-  not_implemented: 'This MUXI Core cannot do that; `details.capability` names what it lacks',
-  core_error: 'The MUXI Core gave an answer that cannot be used',
-  core_unavailable: 'The MUXI Core cannot be reached; `Retry-After` says when to come back',
-  state_unavailable: 'What the instances share (Redis) cannot be reached; come back after `Retry-After`',
-  core_timeout: 'The MUXI Core did not answer in time'
-}
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import { ApiError, bodyOf, failureOf } from '../../errors.ts'
+import type { ErrorCode } from '../../schemas/errors.ts'
+import { failWith, failuresOf } from './failures.ts'
+import { problemOf } from './problem.ts'
 
 /** Gives every failure the one body, adds the failures to every contract, and answers what has no route. */
 export default fp(async (app) => {
@@ -30,7 +13,7 @@ export default fp(async (app) => {
   app.addHook('onRoute', (route) => {
     const methods = [route.method].flat().filter((method) => method !== 'OPTIONS')
     if (methods.length > 0) routes.push({ methods, path: pathOf(route.url) })
-    addFailures(route)
+    failWith(route, failuresOf(route))
   })
 
   app.setErrorHandler<FastifyError>(handle)
@@ -61,10 +44,15 @@ export default fp(async (app) => {
     return new ApiError('method_not_allowed', `${path} does not take ${method}`)
   }
 
+  app.decorate('failWith', failWith)
   app.decorateRequest('failure')
 }, { name: 'errors' })
 
 declare module 'fastify' {
+  interface FastifyInstance {
+    /** Says what else a route can fail with; for plugins, in `onRoute`. */
+    failWith: (route: RouteOptions, codes: ErrorCode[]) => void
+  }
   interface FastifyRequest { failure: ApiError | undefined }
 }
 
@@ -104,21 +92,6 @@ function wantsProblem (accept = ''): boolean {
   return /(?:^|,)\s*application\/problem\+json\s*(?:;(?!\s*q=0(?:\.0*)?\s*(?:,|$))|,|$)/i.test(accept)
 }
 
-function problemOf ({ code, statusCode: status, message: detail, details }: ApiError, requestId: string): Problem {
-  const { errors, ...rest } = details ?? {}
-  return {
-    type: `urn:muxi:error:${code}`,
-    title: STATUS_CODES[status] ?? 'Error',
-    status,
-    detail,
-    instance: `urn:muxi:request:${requestId}`,
-    code,
-    request_id: requestId,
-    ...(errors !== undefined && { errors: errors as Problem['errors'] }),
-    ...(Object.keys(rest).length > 0 && { details: rest })
-  }
-}
-
 function causeOf ({ cause }: ApiError): unknown {
   return cause instanceof Error ? { type: cause.name, code: (cause as FastifyError).code, message: cause.message } : cause
 }
@@ -126,24 +99,4 @@ function causeOf ({ cause }: ApiError): unknown {
 function pathOf (url: string): RegExp {
   const pattern = url.split('/').map((part) => part === '*' ? '.*' : part.startsWith(':') ? '[^/]+' : part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('/')
   return new RegExp(`^${pattern}$`)
-}
-
-const forms = { 'application/json': { schema: ErrorBody }, 'application/problem+json': { schema: Problem } }
-
-/** Contracts name only success: what can fail follows from what they are. */
-function addFailures (route: RouteOptions): void {
-  const { schema, config, method } = route
-  if (schema === undefined || config === undefined || schema.hide === true) return
-  const response = (schema.response ?? {}) as Record<string, { content?: object }>
-  const possible: ErrorCode[] = ['bad_request', 'internal_error']
-  if (config.access !== 'public') possible.push('unauthorized', 'forbidden', 'rate_limited', 'core_error', 'core_unavailable', 'core_timeout')
-  if (schema.params !== undefined) possible.push('not_found')
-  if (schema.body !== undefined) possible.push('payload_too_large', 'unsupported_media_type')
-  if (schema.body !== undefined && config.capability !== undefined && method !== 'GET') possible.push('conflict')
-  if (config.capability !== undefined || config.prefers !== undefined) possible.push('not_implemented')
-  if (Object.hasOwn((schema.headers as { properties?: object } | undefined)?.properties ?? {}, 'if-match')) possible.push('precondition_failed')
-  if (Object.keys(response['200']?.content ?? {}).includes('text/event-stream')) possible.push('not_acceptable')
-  // A copy: contracts are shared values.
-  const failures = Object.fromEntries(possible.map((code) => [statusOf[code], { description: meanings[code], content: forms }]))
-  route.schema = { ...schema, response: { ...failures, ...response } }
 }
