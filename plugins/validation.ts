@@ -14,7 +14,7 @@ const tooDeep = [{ instancePath: '', keyword: 'levels', schemaPath: '#', params:
 /** Checks every input against its contract. JSON is taken as it is; text from the URL becomes a number or a boolean only where it spells one in full. */
 export default fp(async (app) => {
   const ajv = new Ajv({ allErrors: false, useDefaults: true, strict: true, strictTypes: false, strictRequired: false })
-  ajv.addVocabulary(['events', 'example'])
+  ajv.addVocabulary(['example'])
   ajv.addFormat('date-time', { validate: (text: string) => dateTime.test(text) && !Number.isNaN(Date.parse(text)) })
 
   // Fastify reads plain text, too; no operation here does.
