@@ -37,7 +37,7 @@ interface Foreign {
   code?: string
   statusCode?: number
   message?: string
-  validation?: { instancePath: string, message?: string, params?: { missingProperty?: string, additionalProperty?: string } }[]
+  validation?: { instancePath: string, keyword?: string, message?: string, params?: { missingProperty?: string, additionalProperty?: string } }[]
   validationContext?: string
 }
 
@@ -60,12 +60,13 @@ export function failureOf (error: unknown): ApiError {
 }
 
 function invalidInput (validation: NonNullable<Foreign['validation']>, context: string): ApiError {
-  const errors = validation.map(({ instancePath, params, message = 'is not valid' }) => {
+  // What a condition demanded says more than that it was not met.
+  const errors = validation.filter(({ keyword }) => keyword !== 'if').map(({ instancePath, keyword, params, message = 'is not valid' }) => {
     const unknown = params?.additionalProperty
     const path = instancePath.split('/').slice(1)
     return {
       field: [context, ...path, ...[params?.missingProperty ?? unknown ?? []].flat()].join('.'),
-      message: unknown !== undefined ? 'is not known here' : params?.missingProperty !== undefined ? 'is required' : message
+      message: unknown !== undefined ? 'is not known here' : params?.missingProperty !== undefined ? 'is required' : keyword === 'false schema' ? 'does not go with the other fields' : message
     }
   })
   const [first] = errors

@@ -47,17 +47,23 @@ export default fp(async (app) => {
     }
     const typed = Object.entries(schema.properties ?? {}).filter(([, { type }]) => type === 'integer' || type === 'number' || type === 'boolean')
     return (data: Record<string, unknown>) => {
-      for (const [name, { type }] of typed) data[name] = fromText(data[name], type === 'boolean')
+      for (const [name, { type }] of typed) data[name] = fromText(data[name], type)
       return valid(data) ? { value: data } : failed()
     }
   })
 }, { name: 'validation' })
 
-/** `0x10`, ` 5`, `1e9` and the like stay text, which the schema then refuses. */
-function fromText (value: unknown, boolean: boolean): unknown {
+/** How a number may be spelled; only a fraction may have an exponent, which is how small ones are written. */
+const integer = /^-?(?:0|[1-9]\d{0,15})(?:\.\d{1,20})?$/
+const fraction = /^-?(?:0|[1-9]\d{0,15})(?:\.\d{1,20})?(?:[eE][+-]?\d{1,3})?$/
+
+/** `0x10`, ` 5`, `1e9` for an integer and the like stay text, which the schema then refuses. */
+function fromText (value: unknown, type: string | undefined): unknown {
   if (typeof value !== 'string') return value
-  if (boolean) return value === 'true' ? true : value === 'false' ? false : value
-  return /^-?(?:0|[1-9]\d{0,15})(?:\.\d{1,20})?$/.test(value) ? Number(value) : value
+  if (type === 'boolean') return value === 'true' ? true : value === 'false' ? false : value
+  if (!(type === 'number' ? fraction : integer).test(value)) return value
+  const number = Number(value)
+  return Number.isFinite(number) ? number : value
 }
 
 /** Whether a contract takes any JSON somewhere; all else is as deep as it says. */

@@ -1,6 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { CoreKnowledge, CorePassage } from '../core/types.ts'
-import { invalid } from '../errors.ts'
 import { toTimestamp } from '../schemas/common.ts'
 import { knowledgeCreate, knowledgeDelete, knowledgeList, knowledgeSearch, type KnowledgeSource } from '../schemas/knowledge.ts'
 
@@ -16,13 +15,10 @@ const knowledge: FastifyPluginAsyncTypebox = async (app) => {
   })
 
   app.post(list, { schema: knowledgeCreate, config: { access: 'admin', capability: 'knowledge.create', cost: 6 } }, async ({ core, params: { agent_id: agent }, body }, reply) => {
-    const { id, source_type: kind, content, path } = body
-    const [needed, other] = kind === 'file' ? ['path', 'content'] as const : ['content', 'path'] as const
-    if (body[needed] === undefined) throw invalid(`body.${needed}`, `is required with source_type ${kind}`)
-    if (body[other] !== undefined) throw invalid(`body.${other}`, `does not go with source_type ${kind}`)
+    const { id, source_type: kind, path } = body
     // What the Core then does not find is the file, and what is taken the source.
     await core.get(`/agents/${agent}`, { what: `agent ${agent}` })
-    const made = await core.post<CoreKnowledge>(`/agents/${agent}/knowledge`, { ...body, content, path }, { what: kind === 'file' ? `${path}, or knowledge ${id}` : `knowledge ${id}` })
+    const made = await core.post<CoreKnowledge>(`/agents/${agent}/knowledge`, body, { what: kind === 'file' ? `${path}, or knowledge ${id}` : `knowledge ${id}` })
     return await reply.code(201).send({ status: 'added' as const, agent_id: agent, knowledge_source: fromCore({ ...made, id }) })
   })
 

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { CoreCalls, CoreMcpServer } from '../core/types.ts'
-import { ApiError, invalid } from '../errors.ts'
+import { ApiError } from '../errors.ts'
 import { toTimestamp } from '../schemas/common.ts'
 import { mcpServerConnect, mcpServerDisconnect, mcpServerGet, mcpServerList, type McpServer, type McpServerDetails } from '../schemas/mcp-servers.ts'
 
@@ -18,8 +18,7 @@ const mcpServers: FastifyPluginAsyncTypebox = async (app) => {
   })
 
   app.post(list, { schema: mcpServerConnect, config: { access: 'admin', capability: 'mcp_servers.connect' } }, async ({ core, params: { agent_id: agent }, body }, reply) => {
-    const { name, url, command } = body
-    if ((url === undefined) === (command === undefined)) throw invalid('body.url', 'must be sent, or command in its place')
+    const { name, command } = body
     if (command !== undefined && !app.config.api.mcp_commands) throw new ApiError('forbidden', 'this server starts no commands: api.mcp_commands is off')
     const { type, connected = true } = await core.post<CoreMcpServer>(`/agents/${agent}/mcp/servers`, body, { what: await whatIsMissing(core, agent, name) })
     return await reply.code(201).send({ status: 'connected' as const, agent_id: agent, server: { name, type: kindOf(type, command), connected } })

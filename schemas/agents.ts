@@ -97,7 +97,7 @@ export const AgentImport = Type.Object({
       name: Id,
       url: Type.String({ minLength: 1, maxLength: 2_048, pattern: '^https?://\\S+$', examples: ['http://localhost:5001'] }),
       credentials: Type.Optional(Type.Record(Type.String({ maxLength: 128 }), Type.String({ maxLength: 4_096 }), { writeOnly: true, maxProperties: 32 }))
-    }, { additionalProperties: false }), { maxItems: 32 }))
+    }, { additionalProperties: false }), { maxItems: 16 }))
   }, { additionalProperties: false, description: 'The agent itself. References to the environment are expanded by the Core, never here' }))
 }, {
   title: 'AgentImport',

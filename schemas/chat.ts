@@ -17,7 +17,7 @@ export const chatBytes = 16 * 1_048_576
 export const Attachment = Type.Object({
   type: oneOf(mediaTypes, { description: 'Media type' }),
   name: Type.String({ minLength: 1, maxLength: 255, pattern: '^[^/\\\\\\u0000-\\u001f]+$', description: 'File name', examples: ['photo.jpg'] }),
-  data: Type.String({ minLength: 4, maxLength: 14_680_064, description: 'Base64 (RFC 4648 section 4); 10 MiB at most, 11 MiB for all of a message', examples: ['aGVsbG8='] })
+  data: Type.String({ minLength: 4, maxLength: 14_680_064, contentEncoding: 'base64', description: 'Base64 (RFC 4648 section 4); 10 MiB at most, 11 MiB for all of a message', examples: ['aGVsbG8='] })
 }, { title: 'Attachment', additionalProperties: false })
 export type Attachment = Static<typeof Attachment>
 

@@ -25,13 +25,22 @@ const Passage = Type.Object({
   document_id: Type.Optional(Type.String())
 }, { title: 'Passage' })
 
+/** With a `source_type`, the field that holds the text must be there and the other must not. */
+const goesWith = (kind: string, field: string, other: string) =>
+  ({ if: { required: ['source_type'], properties: { source_type: { const: kind } } }, then: { required: [field], properties: { [other]: false } } })
+
 export const KnowledgeCreate = Type.Object({
   id: KnowledgeId,
   description: Type.String({ minLength: 1, maxLength: 2_000, description: 'What the text is about' }),
   source_type: oneOf(['content', 'file'], { description: '`content`: the text is in `content`; `file`: it is in a file on the Core, named by `path`' }),
   content: Type.Optional(Type.String({ minLength: 1, maxLength: 1_000_000, description: 'The text itself; empty lines part its passages' })),
   path: Type.Optional(corePath(['txt', 'md', 'json', 'yaml', 'yml'], 'docs/pricing.md'))
-}, { title: 'KnowledgeCreate', additionalProperties: false, examples: [{ id: 'pricing', description: 'Prices', source_type: 'content', content: 'Three tiers: …' }] })
+}, {
+  title: 'KnowledgeCreate',
+  additionalProperties: false,
+  allOf: [goesWith('content', 'content', 'path'), goesWith('file', 'path', 'content')],
+  examples: [{ id: 'pricing', description: 'Prices', source_type: 'content', content: 'Three tiers: …' }]
+})
 
 const params = Type.Object({ agent_id: AgentId })
 const tags = ['knowledge']

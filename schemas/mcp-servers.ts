@@ -51,7 +51,15 @@ export const McpServerConnect = Type.Object({
     maxProperties: 32,
     description: 'Kept by the Core, never shown again: `token` goes along as a bearer token, for a command each is a variable of its environment'
   }))
-}, { title: 'McpServerConnect', additionalProperties: false, description: 'Exactly one of `url` and `command`', examples: [{ name: 'weather_api', url: 'http://localhost:5001/mcp' }] })
+}, {
+  title: 'McpServerConnect',
+  additionalProperties: false,
+  description: 'Exactly one of `url` and `command`',
+  if: { required: ['command'] },
+  then: { properties: { url: false } },
+  else: { required: ['url'] },
+  examples: [{ name: 'weather_api', url: 'http://localhost:5001/mcp' }]
+})
 
 export const mcpServerList = {
   operationId: 'mcp_server_list',

@@ -80,7 +80,7 @@ export function agentRoutes (state: State): Route[] {
       level: 'admin',
       extension: true,
       summary: 'Create an agent from a file below the working folder, or from a configuration in the body',
-      body: Type.Object({ config_path: Type.Optional(Type.String({ maxLength: 1000 })), config: Type.Optional(Type.Unknown()) }),
+      body: Type.Object({ config_path: Type.Optional(Type.String({ maxLength: 1024 })), config: Type.Optional(Type.Unknown()) }),
       handle: async ({ body: { config_path: path, config } }) => {
         if ((path === undefined) === (config === undefined)) throw invalidMember('config', 'exactly one of config_path and config is required')
         const agent = createAgent(checked(AgentImport, path === undefined ? config : await readConfig(path)), 'api')

@@ -10,7 +10,7 @@ const Source = Type.Object({
   description: Type.Optional(Type.String({ maxLength: 10_000 })),
   source_type: Type.Union([Type.Literal('content'), Type.Literal('file')]),
   content: Type.Optional(Type.String({ minLength: 1, maxLength: 5 * 1024 * 1024 })),
-  path: Type.Optional(Type.String({ minLength: 1, maxLength: 1000 }))
+  path: Type.Optional(Type.String({ minLength: 1, maxLength: 1024 }))
 })
 
 /** What an agent can look up: listing, adding, removing and searching it. */

@@ -125,7 +125,7 @@ function queryOf (properties: TProperties, query: string): Record<string, unknow
   return Object.fromEntries([...new URLSearchParams(query)].map(([name, text]) => {
     const type: unknown = properties[name]?.type
     if (type === 'integer' && /^-?\d+$/.test(text)) return [name, Number(text)]
-    if (type === 'number' && /^-?(\d+(\.\d+)?|\.\d+)$/.test(text)) return [name, Number(text)]
+    if (type === 'number' && /^-?(\d+(\.\d+)?|\.\d+)(e[+-]?\d+)?$/i.test(text)) return [name, Number(text)]
     if (type === 'boolean' && /^(true|false)$/.test(text)) return [name, text === 'true']
     return [name, text]
   }))

@@ -18,6 +18,7 @@ const meanings: Record<Documented, Meaning> = {
   payload_too_large: { meaning: 'The body is too large', example: 'Request body is too large' },
   unsupported_media_type: { meaning: 'The body is not JSON, or an attachment is of another type than it says', example: 'send the body as Content-Type: application/json' },
   unprocessable: { meaning: 'The `Idempotency-Key` was used with another request', example: 'this Idempotency-Key was used with another request' },
+  headers_too_large: { meaning: 'The headers, or the URL with them, are larger than 16 KiB', example: 'the headers have more than 16 KiB' },
   rate_limited: { meaning: 'Too many calls; `Retry-After` says when to come back', example: 'more than 600 units in a minute; come back in 42 s', details: { limit: 600, retry_after: 42 } },
   internal_error: { meaning: 'A fault of this server; report the request id', example: 'this server failed; report the request id' },
   not_implemented: { meaning: 'This MUXI Core cannot do that, or it is switched off here; `details` names the capability, or the setting', example: 'this MUXI Core does not offer agents.create', details: { capability: 'agents.create' } },
@@ -27,7 +28,7 @@ const meanings: Record<Documented, Meaning> = {
   core_timeout: { meaning: 'The MUXI Core did not answer in time', example: 'the MUXI Core did not answer within 30000 ms' }
 }
 /** The others come from no operation: what has no route, and what the parser of HTTP refuses. */
-type Documented = Exclude<ErrorCode, 'method_not_allowed' | 'upgrade_required' | 'precondition_required' | 'headers_too_large'>
+type Documented = Exclude<ErrorCode, 'method_not_allowed' | 'upgrade_required' | 'precondition_required'>
 
 /** A failed answer of a contract; `codes` tells documents which it can carry. */
 interface Failure { description: string, content: object, codes: ErrorCode[] }
@@ -36,7 +37,7 @@ interface Failure { description: string, content: object, codes: ErrorCode[] }
 export function failuresOf ({ schema, config, method }: RouteOptions): ErrorCode[] {
   if (schema === undefined || config === undefined || schema.hide === true) return []
   const { params, body, headers, response, failures = [] } = schema as { params?: object, body?: object, headers?: { properties?: object }, response?: { 200?: { content?: object } }, failures?: ErrorCode[] }
-  const possible: ErrorCode[] = ['bad_request', 'internal_error', ...failures]
+  const possible: ErrorCode[] = ['bad_request', 'headers_too_large', 'internal_error', ...failures]
   if (config.access !== 'public') possible.push('unauthorized', 'forbidden', 'rate_limited', 'core_error', 'core_unavailable', 'core_timeout')
   if (params !== undefined || config.ownRecord === true) possible.push('not_found')
   // Also where no body is asked for: one that comes along is read before it can be ignored.

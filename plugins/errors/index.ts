@@ -4,15 +4,18 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, Route
 import { ApiError, bodyOf, failureOf } from '../../errors.ts'
 import type { ErrorCode } from '../../schemas/errors.ts'
 import { failWith, failuresOf } from './failures.ts'
+import { Paths } from './paths.ts'
 import { problemOf } from './problem.ts'
+
+const ofInput = new Set<ErrorCode>(['bad_request', 'payload_too_large', 'unsupported_media_type'])
 
 /** Gives every failure the one body, adds the failures to every contract, and answers what has no route. */
 export default fp(async (app) => {
-  const routes: { methods: string[], path: RegExp }[] = []
+  const paths = new Paths()
 
   app.addHook('onRoute', (route) => {
     const methods = [route.method].flat().filter((method) => method !== 'OPTIONS')
-    if (methods.length > 0) routes.push({ methods, path: pathOf(route.url) })
+    paths.add(route.url, methods)
     failWith(route, failuresOf(route))
   })
 
@@ -22,8 +25,9 @@ export default fp(async (app) => {
 
   async function handle (error: FastifyError, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
     if (request.failure !== undefined) return sendBare(reply, error)
-    // Fastify reads the body before it says that there is no route: what is wrong with that body is beside the point.
-    const failure = request.is404 ? missing(request, reply) : failureOf(error)
+    const found = failureOf(error)
+    // Fastify reads the input before it says that there is no route: what is wrong with that input is beside the point.
+    const failure = request.is404 || (ofInput.has(found.code) && !paths.leads(request)) ? missing(request, reply) : found
     if (failure.code === 'internal_error') request.log.error({ err: error }, 'the request failed')
     else if (failure.cause !== undefined) request.log.warn({ code: failure.code, cause: causeOf(failure) }, failure.message)
     request.failure = failure
@@ -38,9 +42,9 @@ export default fp(async (app) => {
   /** No such path, or one that takes other methods. */
   function missing ({ url, method }: FastifyRequest, reply: FastifyReply): ApiError {
     const path = url.split('?', 1)[0]!
-    const allowed = new Set(routes.filter((route) => route.path.test(path)).flatMap(({ methods }) => methods))
-    if (allowed.size === 0) return new ApiError('not_found', `there is no ${path.length > 200 ? 'such path' : path}`)
-    reply.header('allow', [...allowed].sort().join(', '))
+    const allowed = paths.methods(path)
+    if (allowed.length === 0) return new ApiError('not_found', `there is no ${path.length > 200 ? 'such path' : path}`)
+    reply.header('allow', allowed.join(', '))
     return new ApiError('method_not_allowed', `${path} does not take ${method}`)
   }
 
@@ -94,9 +98,4 @@ function wantsProblem (accept = ''): boolean {
 
 function causeOf ({ cause }: ApiError): unknown {
   return cause instanceof Error ? { type: cause.name, code: (cause as FastifyError).code, message: cause.message } : cause
-}
-
-function pathOf (url: string): RegExp {
-  const pattern = url.split('/').map((part) => part === '*' ? '.*' : part.startsWith(':') ? '[^/]+' : part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('/')
-  return new RegExp(`^${pattern}$`)
 }

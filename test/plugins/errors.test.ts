@@ -25,6 +25,38 @@ test('a method that nothing takes is 405, whatever its body', async ({ app }) =>
 })
 
 test.for([
+  ['PATCH', '/api/v1/agents/import', 'POST'], ['GET', '/api/v1/agents/import', 'POST'], ['DELETE', '/api/v1/agents/greeter/knowledge/search', 'GET, HEAD']
+] as const)('%s %s is 405: a word of a path is no id, whatever is sent along', async ([method, url, allow], { app, core }) => {
+  const res = await app.inject({ method, url, headers: as('admin') })
+  const broken = await app.inject({ method, url, headers: { ...json, 'content-type': 'text/plain' }, payload: '{' })
+
+  expect([res.statusCode, res.headers.allow, res.json()]).toMatchObject([405, allow, { error: { code: 'method_not_allowed' } }])
+  expect(broken.statusCode).toBe(405)
+  expect(core.calls.some(({ path }) => path.startsWith('/v1/agents/'))).toBe(false)
+})
+
+test.for([
+  ['agent_import', '404'], ['user_context_create', '409'], ['mcp_message_stream', '405'], ['mcp_session_delete', '405'], ['health_get', '431']
+])('the document of %s tells of %s', async ([id, status], { app }) => {
+  const { paths } = app.openapi() as { paths: Record<string, Record<string, { operationId: string, responses: object }>> }
+  const operation = Object.values(paths).flatMap((path) => Object.values(path)).find(({ operationId }) => operationId === id)
+
+  expect(Object.keys(operation!.responses)).toContain(status)
+})
+
+test.for([
+  ['/api/v1/agents/greeter/knowledge', { id: 'x', description: 'y', source_type: 'file', path: 'a.md', content: 'z' }, 'body.content', 'does not go with the other fields'],
+  ['/api/v1/agents/greeter/knowledge', { id: 'x', description: 'y', source_type: 'content' }, 'body.content', 'is required'],
+  ['/api/v1/agents/greeter/mcp_servers', { name: 'x', url: 'http://localhost:1', command: 'y' }, 'body.url', 'does not go with the other fields'],
+  ['/api/v1/agents/greeter/mcp_servers', { name: 'x' }, 'body.url', 'is required']
+] as const)('of %s the combination %j is refused once, naming the field', async ([url, payload, field, message], { app }) => {
+  const res = await app.inject({ method: 'POST', url, headers: json, payload })
+
+  expect(res.statusCode).toBe(400)
+  expect(res.json()).toMatchObject({ error: { message: `${field} ${message}`, details: { field, errors: [{ field, message }] } } })
+})
+
+test.for([
   ['no JSON', '{"id":', 400, 'bad_request'],
   ['an empty body', '', 400, 'bad_request'],
   ['a primitive', '5', 400, 'bad_request'],
@@ -79,10 +111,12 @@ test.for(['limit=1e9', 'limit=-1', 'limit=NaN', 'limit=0x10', 'limit=%205', 'lim
   expect(res.json()).toMatchObject({ error: { code: 'bad_request', details: { field: `querystring.${query.split('=')[0]}` } } })
 })
 
-test('a number of the query may have as many decimals as a double', async ({ app }) => {
-  const res = await app.inject({ url: '/api/v1/agents/analyst/knowledge/search?query=x&threshold=0.5320231617355923', headers: as('admin') })
+test.for([
+  ['0.5320231617355923', 200], ['1e-05', 200], ['5E-324', 200], ['1e2', 400], ['1e999', 400], ['1e', 400], ['-1e-5', 400], ['NaN', 400]
+] as const)('the fraction %s in a query is answered with %i', async ([threshold, status], { app }) => {
+  const res = await app.inject({ url: `/api/v1/agents/analyst/knowledge/search?query=x&threshold=${threshold}`, headers: as('admin') })
 
-  expect(res.statusCode).toBe(200)
+  expect(res.statusCode).toBe(status)
 })
 
 test('a failure inside is 500 with an id and without its cause, which the log has', async ({ app, lines, core }) => {

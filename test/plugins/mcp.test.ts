@@ -1,5 +1,7 @@
+import { Ajv } from 'ajv'
 import { describe, expect } from 'vitest'
 import type { FastifyInstance } from 'fastify'
+import type { Media } from '../../schemas/contract.ts'
 import { as, test } from '../app.ts'
 
 const envelope = {
@@ -191,3 +193,14 @@ describe('in front of a Core without the extensions', () => {
 function withoutIds (reply: unknown): unknown {
   return JSON.parse(JSON.stringify(reply).replaceAll(/req_[\w-]{16}/g, 'req'))
 }
+
+test.for([
+  ['POST', undefined, 'null'], ['POST', 'application/json', '{"jsonrpc":"2.0","id":1,"method":"ping"}'], ['POST', undefined, '{'], ['GET', undefined, undefined], ['DELETE', undefined, undefined]
+] as const)('%s with Accept %s and body %s is refused in a form that the document has', async ([method, accept, payload], { app }) => {
+  const res = await app.inject({ method, url: '/mcp', headers: { ...as('user'), host: 'localhost', accept: accept ?? 'application/json, text/event-stream', ...(payload !== undefined && { 'content-type': 'application/json' }) }, ...(payload !== undefined && { payload }) })
+  const { response } = app.operations.find((operation) => operation.url === '/mcp' && operation.method === method)!.contract
+  const { content } = response[res.statusCode] as Media
+
+  expect(res.statusCode).toBeGreaterThanOrEqual(400)
+  expect(new Ajv({ strict: false }).validate(content['application/json']!.schema, res.json())).toBe(true)
+})
