@@ -9,7 +9,7 @@ export async function venv (name: string, requirements: string): Promise<string>
   const folder = join(cache, `py-${name}-${hash}`)
   const programs = join(folder, 'bin')
   if (!existsSync(join(folder, '.complete'))) {
-    await run('python3', ['-m', 'venv', folder])
+    await run('python3', ['-m', 'venv', '--clear', folder])
     await run(join(programs, 'python'), ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-input', '--requirement', requirements])
     writeFileSync(join(folder, '.complete'), '')
   }

@@ -1,0 +1,11 @@
+import { defineConfig } from 'vitest/config'
+
+/** Generated calls take minutes: a run of their own, whose time is seen. */
+export default defineConfig({
+  test: {
+    include: ['test/fuzz/**/*.test.ts'],
+    testTimeout: 420_000,
+    hookTimeout: 180_000,
+    disableConsoleIntercept: true
+  }
+})
