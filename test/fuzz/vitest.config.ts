@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/fuzz/**/*.test.ts'],
-    testTimeout: 420_000,
+    testTimeout: 480_000,
     hookTimeout: 180_000,
     disableConsoleIntercept: true
   }
