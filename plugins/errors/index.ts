@@ -1,6 +1,6 @@
-import { STATUS_CODES, validateHeaderValue } from 'node:http'
+import { validateHeaderValue } from 'node:http'
 import fp from 'fastify-plugin'
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import type { FastifyError, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import { ApiError, bodyOf, failureOf } from '../../errors.ts'
 import type { ErrorCode } from '../../schemas/errors.ts'
 import { failWith, failuresOf } from './failures.ts'
