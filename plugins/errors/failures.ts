@@ -62,12 +62,17 @@ export function failWith (route: RouteOptions, added: ErrorCode[]): void {
   route.schema = { ...route.schema, response }
 }
 
+/** By their codes: operations fail in few ways, and contracts are never written to. */
+const made = new Map<string, Failure>()
+
 function failureOf (codes: ErrorCode[]): Failure {
   const sorted = (Object.keys(meanings) as Documented[]).filter((code) => codes.includes(code))
+  const known = made.get(sorted.join())
+  if (known !== undefined) return known
   const examples = (form: (failure: ApiError) => object) =>
     Object.fromEntries(sorted.map((code) => [code, { value: form(new ApiError(code, meanings[code].example, { details: meanings[code].details })) }]))
   const id = 'req_8Zk2mT0qPx4Lw7Ra'
-  return {
+  const failure: Failure = {
     codes: sorted,
     description: sorted.map((code) => `\`${code}\`: ${meanings[code].meaning}`).join('. '),
     content: {
@@ -75,4 +80,6 @@ function failureOf (codes: ErrorCode[]): Failure {
       'application/problem+json': { schema: Problem, examples: examples((failure) => problemOf(failure, id)) }
     }
   }
+  made.set(sorted.join(), failure)
+  return failure
 }
