@@ -26,9 +26,12 @@ const ajv = new Ajv({ allErrors: true, useDefaults: true, allowUnionTypes: true,
 ajv.addKeyword('secret')
 const valid = ajv.compile<Config>(Config)
 
+const isUri = (text: string) => URL.canParse(withScheme(text)) && new URL(withScheme(text)).port !== '0'
+
 /** What no pattern can say of a text. */
 const beyondPattern: Record<string, (text: string) => boolean> = {
-  'core.uri': (text) => URL.canParse(withScheme(text)) && new URL(withScheme(text)).port !== '0',
+  'core.uri': isUri,
+  'core.fallback_uris': isUri,
   'api.trust_proxy': (text) => {
     const [address = '', bits] = text.split('/')
     return isIP(address) !== 0 && Number(bits ?? 0) <= (isIP(address) === 4 ? 32 : 128)
@@ -61,6 +64,7 @@ export function loadConfig ({ flags = {}, env = process.env, cwd = process.cwd()
   if (faults.length > 0) throw new ConfigError(faults.join('\n'))
   const config = values as unknown as Config // faultsIn found none
   config.core.uri = normalUri(config.core.uri)
+  config.core.fallback_uris = config.core.fallback_uris.map(normalUri)
   return { config: freeze(config), sources, file }
 }
 

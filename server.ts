@@ -18,7 +18,7 @@ export async function start (config: Readonly<Config>): Promise<Running> {
   if (config.core.required && !await checked) {
     const reason = app.core.reason
     await app.close()
-    throw new Error(`the MUXI Core at ${config.core.uri} does not pass the check: ${reason}`)
+    throw new Error(`the MUXI Core at ${[config.core.uri, ...config.core.fallback_uris].join(', ')} does not pass the check: ${reason}`)
   }
   checked.catch(() => {})
   return { app, url: urlOf(app), stop: async () => { await stop(app, idle) } }

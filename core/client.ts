@@ -1,15 +1,19 @@
 import { readFileSync } from 'node:fs'
-import { Pool, type Dispatcher } from 'undici'
+import type { LookupFunction } from 'node:net'
+import type { Dispatcher } from 'undici'
 import { ApiError } from '../errors.ts'
 import type { Config } from '../schemas/config.ts'
+import { Refusal } from './breaker.ts'
 import { type Answer, dataOf, parseAnswer } from './envelope.ts'
-import { exchange, limited, type Exchange } from './exchange.ts'
+import { limited, type Exchange } from './exchange.ts'
 import { introspect, probe, type Verdict } from './keys.ts'
 import { createSignedReader, type SignedReader } from './signed.ts'
 import { type Actor, credentialsFor, routeOf } from './credentials.ts'
 import type { Leaving } from './departure.ts'
-import { codeOf, isNetworkFailure, withRetries } from './retry.ts'
+import { codeOf, isNetworkFailure } from './retry.ts'
 import { tokensIn } from './stream.ts'
+import type { CoreTarget } from './target.ts'
+import { Transport, type TransportObserver } from './transport.ts'
 import type { CoreToken } from './types.ts'
 
 export interface CallOptions {
@@ -27,40 +31,31 @@ export interface CallOptions {
 }
 
 /** Told of every exchange with the Core: `route` is the first segment of the path, `status` 0 when no answer came. */
-export interface Observer {
+export interface Observer extends TransportObserver {
   onCall: (call: { method: string, route: string, status: number, seconds: number }) => void
   onMalformed: () => void
   /** A call failed because the Core cannot be reached. */
   onAway: (error: ApiError) => void
 }
 
-const shortMs = 5_000
+/** For checks: whoever waits for one must not wait for a Core that hangs. */
+const checkMs = 5_000
+/** An introspection is a handful of members; what probes read may be a list. */
+const longestVerdict = 65_536
 
 /** The MUXI Core over HTTP. Every failure is an ApiError; paths are below `/v1`. */
 export class CoreClient {
+  readonly transport: Transport
   readonly #settings: Config['core']
   readonly #observer: Observer
-  readonly #prefix: string
-  readonly #calls: Pool
-  readonly #streams: Pool
   readonly #signed: SignedReader | undefined
 
-  constructor (settings: Config['core'], observer: Observer) {
+  constructor (settings: Config['core'], observer: Observer, lookup?: LookupFunction) {
     this.#settings = settings
     this.#observer = observer
-    const { origin, pathname } = new URL(settings.uri)
-    this.#prefix = pathname.replace(/\/+$/, '')
-    const file = (path: string | undefined) => path === undefined ? undefined : readFileSync(path, 'utf8')
-    const options: Pool.Options = {
-      // The Core closes idle connections after 5 s: never be the second to notice.
-      keepAliveTimeout: 4_000,
-      connect: { timeout: settings.connect_timeout_ms, ca: file(settings.tls_ca), cert: file(settings.tls_cert), key: file(settings.tls_key) }
-    }
-    this.#calls = new Pool(origin, { ...options, connections: settings.pool })
-    const { introspection_jwks_uri: jwksUri, introspection_issuer: issuer = settings.uri, introspection_audience: audience } = settings
-    this.#signed = jwksUri === undefined ? undefined : createSignedReader({ jwksUri, issuer, audience, typ: 'token-introspection+jwt', ca: file(settings.tls_ca) })
-    // Streams hold their connection for long: they must not starve the calls.
-    this.#streams = new Pool(origin, { ...options, headersTimeout: settings.timeout_ms, bodyTimeout: settings.idle_timeout_ms })
+    this.transport = new Transport(settings, observer, lookup)
+    const { introspection_jwks_uri: jwksUri, introspection_issuer: issuer = settings.uri, introspection_audience: audience, tls_ca: ca } = settings
+    this.#signed = jwksUri === undefined ? undefined : createSignedReader({ jwksUri, issuer, audience, typ: 'token-introspection+jwt', ca: ca === undefined ? undefined : readFileSync(ca, 'utf8') })
   }
 
   async get<T> (path: string, options: CallOptions): Promise<T> {
@@ -82,18 +77,18 @@ export class CoreClient {
   /** Posts, waits for the Core to begin, then gives the tokens as they come. Ends the Core's request when the signal aborts or the reader stops. */
   async stream (path: string, body: unknown, options: CallOptions): Promise<AsyncIterable<CoreToken>> {
     const { headers, own } = this.#headers(path, options)
+    const { signal } = options
     const started = performance.now()
     let status = 0
-    const observe = () => { this.#observer.onCall({ method: 'POST', route: routeOf(path), status, seconds: (performance.now() - started) / 1_000 }) }
+    const observe = () => { this.#observe('POST', path, status, started) }
     try {
-      const answer = await withRetries(async () => await this.#streams.request({
+      const { answer, target, ticket } = await this.transport.open({
         method: 'POST',
-        path: `${this.#prefix}/v1${path}`,
+        path: `/v1${path}`,
         headers: { ...headers, accept: 'text/event-stream', 'content-type': 'application/json' },
         body: JSON.stringify(body),
-        // undici listens to it as we do.
-        signal: options.signal as AbortSignal | undefined
-      }), { retries: this.#settings.retries, read: false, signal: options.signal })
+        signal
+      })
       status = answer.statusCode
       if (status !== 200 || !String(answer.headers['content-type']).startsWith('text/event-stream')) {
         const text = await limited(answer.body, 65_536)
@@ -101,61 +96,74 @@ export class CoreClient {
         dataOf({ status, headers: answer.headers, text }, { what: options.what, own })
         throw new ApiError('core_error', 'the MUXI Core gave an answer that cannot be used')
       }
-      return this.#tokens(answer.body, options.signal, observe)
+      return this.#tokens(answer.body, signal, observe, (error) => { this.transport.failed(target, ticket, error, signal) })
     } catch (error) {
-      observe()
-      throw this.#failure(error, options.signal)
+      // A call that the breaker turned away was no exchange.
+      if (!(error instanceof Refusal)) observe()
+      throw this.#failure(error, signal)
     }
   }
 
-  async * #tokens (body: AsyncIterable<Uint8Array>, signal: Leaving | undefined, onEnd: () => void): AsyncGenerator<CoreToken, void, undefined> {
+  async * #tokens (body: AsyncIterable<Uint8Array>, signal: Leaving | undefined, onEnd: () => void, onFailure: (error: unknown) => void): AsyncGenerator<CoreToken, void, undefined> {
     try {
       yield * tokensIn(body, { maxFrame: this.#settings.max_answer, onMalformed: this.#observer.onMalformed })
     } catch (error) {
+      onFailure(error)
       throw this.#failure(error, signal)
     } finally {
       onEnd()
     }
   }
 
-  /** The level of a key, as the Core judges it; undefined where it refuses the key. */
-  async accessOf (key: string, by: 'introspection' | 'probing'): Promise<Verdict | undefined> {
-    const send = async (request: Exchange) => await this.#exchange(request, this.#shortly)
+  /** The level of a key, as the Core judges it; undefined where it refuses the key. With `check` it is one of our own keys, at that address. */
+  async accessOf (key: string, by: 'introspection' | 'probing', check?: CoreTarget): Promise<Verdict | undefined> {
+    const { key_timeout_ms: keyMs, max_answer: most } = this.#settings
+    const isAsked = by === 'introspection'
+    const wait = isAsked ? this.transport.current.quietUntil - performance.now() : 0
+    if (wait > 0) throw new ApiError('core_unavailable', 'the MUXI Core cannot check keys now', { retryAfter: Math.ceil(wait / 1_000) })
+    const end = performance.now() + (check === undefined ? Math.min(keyMs, this.#settings.timeout_ms) : this.#checkMs)
+    const send = async (request: Exchange) => await this.#exchange(request, {
+      most: isAsked ? Math.min(longestVerdict, most) : most, timeout: Math.max(1, Math.round(end - performance.now())), own: isAsked || check !== undefined, check
+    })
     try {
-      return await (by === 'introspection' ? introspect(send, key, { adminKey: this.#settings.admin_key ?? '', roles: this.#settings, signed: this.#signed }) : probe(send, key))
+      return await (isAsked ? introspect(send, key, { adminKey: this.#settings.admin_key ?? '', roles: this.#settings, signed: this.#signed }) : probe(send, key))
     } catch (error) {
       throw this.#failure(error, undefined)
     }
   }
 
   /** The Core's own OpenAPI document: its version and what it offers. */
-  async document (): Promise<unknown> {
-    try {
-      const answer = await this.#exchange({ method: 'GET', path: '/openapi.json', headers: {} }, this.#shortly)
-      if (answer.status !== 200) throw new ApiError('core_error', 'the MUXI Core shows no /openapi.json', { cause: `status ${answer.status}` })
-      return parseAnswer(answer.text)
-    } catch (error) {
-      throw this.#failure(error, undefined)
-    }
+  async document (target = this.transport.current): Promise<unknown> {
+    const { status, text } = await this.#look('/openapi.json', target)
+    if (status === 429) throw new ApiError('core_unavailable', 'the MUXI Core is overloaded')
+    if (status !== 200) throw new ApiError('core_error', 'the MUXI Core shows no /openapi.json', { cause: `status ${status}` })
+    return parseAnswer(text)
   }
 
   /** Whether the Core answers at all; throws what keeps it from it. */
-  async ping (): Promise<void> {
+  async ping (target = this.transport.current): Promise<void> {
+    const { status, text } = await this.#look('/v1/health', target)
+    // Too many of our questions are no illness.
+    if (status === 200 || status === 429) return
+    const cause = this.transport.tls.explainAnswer(status, text)
+    throw cause === undefined ? new ApiError('core_error', `the MUXI Core's /v1/health answers ${status}`) : new ApiError('core_unavailable', 'the MUXI Core cannot be reached', { cause })
+  }
+
+  async close (): Promise<void> {
+    await this.transport.close()
+  }
+
+  /** One of the questions of a check. */
+  async #look (path: string, check: CoreTarget): Promise<Answer> {
     try {
-      const { status } = await this.#exchange({ method: 'GET', path: '/v1/health', headers: {} }, this.#shortly)
-      if (status !== 200) throw new ApiError('core_error', `the MUXI Core's /v1/health answers ${status}`)
+      return await this.#exchange({ method: 'GET', path, headers: {} }, { most: this.#settings.max_answer, timeout: this.#checkMs, own: true, check })
     } catch (error) {
       throw this.#failure(error, undefined)
     }
   }
 
-  async close (): Promise<void> {
-    await Promise.all([this.#calls.destroy(), this.#streams.destroy()])
-  }
-
-  /** For what the Core has at hand: whoever waits for a verdict or a check must not wait for a Core that hangs. */
-  get #shortly (): number {
-    return Math.min(shortMs, this.#settings.timeout_ms)
+  get #checkMs (): number {
+    return Math.min(checkMs, this.#settings.timeout_ms)
   }
 
   async #call<T> (method: Dispatcher.HttpMethod, path: string, body: unknown, options: CallOptions): Promise<T> {
@@ -166,7 +174,7 @@ export class CoreClient {
       headers['content-type'] = 'application/json'
     }
     try {
-      return dataOf<T>(await this.#exchange(request), { what: options.what, own })
+      return dataOf<T>(await this.#exchange(request, { most: this.#settings.max_answer, timeout: this.#settings.timeout_ms }), { what: options.what, own })
     } catch (error) {
       throw this.#failure(error, options.signal)
     }
@@ -182,19 +190,21 @@ export class CoreClient {
     return { headers, own }
   }
 
-  async #exchange (request: Exchange, timeout = this.#settings.timeout_ms): Promise<Answer> {
-    const bounds = { most: this.#settings.max_answer, timeout }
+  async #exchange (request: Exchange, bounds: Parameters<Transport['exchange']>[1]): Promise<Answer> {
     const started = performance.now()
-    let status = 0
+    const path = request.path.startsWith('/v1/') ? request.path.slice(3) : request.path
     try {
-      const answer = await withRetries(() => exchange(this.#calls, { ...request, path: this.#prefix + request.path }, bounds), {
-        retries: this.#settings.retries, read: request.method === 'GET', signal: request.signal
-      })
-      status = answer.status
+      const answer = await this.transport.exchange(request, bounds)
+      this.#observe(request.method, path, answer.status, started)
       return answer
-    } finally {
-      this.#observer.onCall({ method: request.method, route: routeOf(request.path.startsWith('/v1/') ? request.path.slice(3) : request.path), status, seconds: (performance.now() - started) / 1_000 })
+    } catch (error) {
+      if (!(error instanceof Refusal)) this.#observe(request.method, path, 0, started)
+      throw error
     }
+  }
+
+  #observe (method: string, path: string, status: number, started: number): void {
+    this.#observer.onCall({ method, route: routeOf(path), status, seconds: (performance.now() - started) / 1_000 })
   }
 
   /** What a failure means to the caller. The address stays in the cause, for the log. */
@@ -204,7 +214,7 @@ export class CoreClient {
     if (/^UND_ERR_(?:HEADERS|BODY)_TIMEOUT$/.test(codeOf(error))) return new ApiError('core_timeout', 'the MUXI Core went silent', { cause: error })
     if ((error as Error).name === 'HTTPParserError') return new ApiError('core_error', 'the MUXI Core gave an answer that cannot be used', { cause: error })
     if (!isNetworkFailure(error)) return error
-    const away = new ApiError('core_unavailable', 'the MUXI Core cannot be reached', { cause: error, retryAfter: 1 })
+    const away = new ApiError('core_unavailable', 'the MUXI Core cannot be reached', { cause: this.transport.tls.explain(error) ?? error, retryAfter: 1 })
     this.#observer.onAway(away)
     return away
   }

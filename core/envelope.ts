@@ -51,7 +51,7 @@ function failureOf ({ status, headers }: Answer, envelope: Envelope | undefined,
     case 409: return conflict(envelope, what, details)
     case 412: return new ApiError('precondition_failed', `${what ?? 'it'} was changed in the meantime: read it again`, { details })
     case 429:
-    case 503: return new ApiError('core_unavailable', 'the MUXI Core is overloaded', { details, retryAfter: secondsIn(headers['retry-after']) })
+    case 503: return new ApiError('core_unavailable', 'the MUXI Core is overloaded', { details, retryAfter: retryAfterOf(headers) ?? 2 })
     case 504: return new ApiError('core_timeout', 'the MUXI Core ran out of time', { details })
     default: return new ApiError('core_error', code === 'UPSTREAM_ERROR' && what !== undefined ? `the MUXI Core could not reach ${what}` : 'the MUXI Core failed', { details, cause: `status ${status}` })
   }
@@ -71,7 +71,10 @@ function conflict (envelope: Envelope | undefined, what: string | undefined, det
   return new ApiError('conflict', `there already: ${fields.join(', ')}`, { details: { ...details, fields } })
 }
 
-function secondsIn (value: string | string[] | undefined): number {
-  const seconds = Number(value)
-  return Number.isInteger(seconds) && seconds > 0 && seconds <= 3_600 ? seconds : 2
+/** Seconds of `Retry-After`, given as such or as a date; undefined where there is nothing that can be used. */
+export function retryAfterOf (headers: Answer['headers']): number | undefined {
+  const value = headers['retry-after']
+  if (typeof value !== 'string') return undefined
+  const seconds = /^\d+$/.test(value) ? Number(value) : Math.ceil((Date.parse(value) - Date.now()) / 1_000)
+  return seconds > 0 && seconds <= 3_600 ? seconds : undefined
 }

@@ -6,11 +6,11 @@ import type { Answer } from './envelope.ts'
 /** One request to the Core; `path` is the whole one. */
 export interface Exchange { method: Dispatcher.HttpMethod, path: string, headers: Record<string, string>, body?: string, signal?: Leaving | undefined }
 
-/** Bytes of an answer at most, and ms that it may take. */
-interface Bounds { most: number, timeout: number }
+/** Bytes of an answer at most, ms that it may take, and those that are left of them. */
+interface Bounds { most: number, timeout: number, left: number }
 
 /** One request, read in full. undici's dispatch without its stream of the body: half the cost of `request` for small answers. */
-export function exchange (pool: Pool, { method, path, headers, body, signal }: Exchange, { most, timeout }: Bounds): Promise<Answer> {
+export function exchange (pool: Pool, { method, path, headers, body, signal }: Exchange, { most, timeout, left }: Bounds): Promise<Answer> {
   return new Promise<Answer>((resolve, reject) => {
     let control: Dispatcher.DispatchController | undefined
     let stopped: Error | undefined
@@ -20,7 +20,7 @@ export function exchange (pool: Pool, { method, path, headers, body, signal }: E
       reject(reason)
       control?.abort(reason)
     }
-    const timer = setTimeout(() => { stop(new ApiError('core_timeout', `the MUXI Core did not answer within ${timeout} ms`)) }, timeout)
+    const timer = setTimeout(() => { stop(new ApiError('core_timeout', `the MUXI Core did not answer within ${timeout} ms`)) }, left)
     const onAbort = () => { stop(signal?.reason as Error) }
     const settled = () => {
       clearTimeout(timer)

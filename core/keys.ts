@@ -1,6 +1,6 @@
 import { ApiError } from '../errors.ts'
 import type { Access } from '../schemas/contract.ts'
-import { type Answer, parseAnswer } from './envelope.ts'
+import { type Answer, parseAnswer, retryAfterOf } from './envelope.ts'
 import type { SignedReader } from './signed.ts'
 
 /** What is said of a key; undefined stands for no. */
@@ -78,7 +78,7 @@ function isPresent (value: unknown): boolean {
   return value !== undefined && value !== null
 }
 
-function refused ({ status }: Answer): ApiError {
-  if (status === 429 || status >= 500) return new ApiError('core_unavailable', 'the MUXI Core cannot check keys now', { cause: `status ${status}`, retryAfter: 2 })
+function refused ({ status, headers }: Answer): ApiError {
+  if (status === 429 || status >= 500) return new ApiError('core_unavailable', 'the MUXI Core cannot check keys now', { cause: `status ${status}`, retryAfter: retryAfterOf(headers) ?? 2 })
   return new ApiError('core_error', 'the MUXI Core gave no usable verdict on the key', { cause: `status ${status}` })
 }

@@ -1,4 +1,6 @@
+import type { BreakerState } from './breaker.ts'
 import type { Leaving } from './departure.ts'
+import type { PoolUse } from './target.ts'
 
 /** The Core's wire shapes, as far as this server reads them. Everything may be missing: the Core is not ours. */
 
@@ -61,6 +63,16 @@ export interface CoreStatus {
   agents?: { count?: number, active?: number }
   stats?: { memory?: { memory_usage_mb?: number } }
   database_status?: string
+}
+
+/** The ways to the Core, in the order of the settings, and how they do. */
+export interface CoreWays {
+  host: string
+  in_use: string
+  addresses: { name: string, host: string, breaker: BreakerState, breaker_opened: number, connections: PoolUse }[]
+  retries: { made: number, denied: number, left: number }
+  refused: number
+  failovers: number
 }
 
 /** A Core bound to one caller: what the parts of this folder need to call it. */

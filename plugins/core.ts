@@ -31,23 +31,48 @@ declare module 'fastify' {
   }
 }
 
+const breakerStates = { closed: 0, half_open: 1, open: 2 } as const
+
 /** Holds the one client of the MUXI Core and what is known of that Core. */
 export default fp(async (app) => {
   const { metrics, log, config } = app
+  const lookAgain = () => { if (core.state === 'up') core.check().catch(() => {}) }
   const client = new CoreClient(config.core, {
     onCall: ({ method, route, status, seconds }) => { metrics.core({ method, route, status }, seconds) },
     onMalformed: () => { metrics.coreMalformed.inc() },
-    onAway: () => { if (core.state === 'up') core.check().catch(() => {}) }
+    onAway: lookAgain,
+    onRetry: (outcome) => { metrics.coreRetries.inc({ outcome }) },
+    onRefused: () => { metrics.coreRefused.inc() },
+    onBreaker: (target, state) => {
+      metrics.coreBreaker.set({ target: target.name }, breakerStates[state])
+      log.warn({ core: target.uri, breaker: state }, 'the breaker before the MUXI Core changes')
+      if (state !== 'open') return
+      metrics.coreBreakerOpened.inc({ target: target.name })
+      lookAgain()
+    }
   })
+  const { targets, tls } = client.transport
+  tls.onUnusable = (err) => { log.error({ err }, 'the renewed certificates for the MUXI Core are not used') }
+  const tellTarget = () => { for (const target of targets) metrics.coreInUse.set({ target: target.name }, target === core.target ? 1 : 0) }
   const core = new CoreConnection(client, config.core, {
     onUp: (facts) => {
       metrics.coreUp.set(1)
-      log.info({ core: config.core.uri, ...facts }, 'the MUXI Core is there')
+      log.info({ core: core.target.uri, ...facts }, 'the MUXI Core is there')
     },
     onDown: (facts) => {
       metrics.coreUp.set(0)
-      log.warn({ core: config.core.uri, ...facts }, 'the MUXI Core does not serve')
+      log.warn({ core: core.target.uri, ...facts }, 'the MUXI Core does not serve')
+    },
+    onSwitch: ({ from, to, reason }) => {
+      metrics.coreFailovers.inc({ to: to.name })
+      tellTarget()
+      log.warn({ from: from.uri, to: to.uri, reason }, 'calls go to another MUXI Core')
     }
+  })
+  tellTarget()
+  for (const { name } of targets) metrics.coreBreaker.set({ target: name }, breakerStates.closed)
+  metrics.onScrape(() => {
+    for (const { name, use } of targets) for (const [state, count] of Object.entries(use)) metrics.coreConnections.set({ target: name, state }, count)
   })
   app.decorate('core', core)
   app.health.add('core', () => core.reason)

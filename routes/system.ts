@@ -22,7 +22,7 @@ const system: FastifyPluginAsyncTypebox = async (app) => {
       memory_usage_mb: Math.round(process.memoryUsage.rss() / 1_048_576),
       database_status: seen?.database_status,
       core_version: app.core.version,
-      components: { core: { status, ...rounded(latency) }, ...redis },
+      components: { core: { status, ...rounded(latency), ...app.core.ways }, ...redis },
       missing_capabilities: app.core.missing
     }
   })

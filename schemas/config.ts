@@ -26,14 +26,21 @@ const origin = '^https?://(?:\\[[0-9A-Fa-f:.]+\\]|[A-Za-z0-9.-]+)(?::(?:[0-9]{1,
 export const Config = Type.Object({
   core: Type.Object({
     uri: Type.String({ default: 'localhost:3000', pattern: uri, description: 'Where the MUXI Core answers; without a scheme http; a path prefix is kept', examples: ['http://core.internal:7890/api/my-formation'] }),
+    fallback_uris: list(uri, { description: 'Where other Cores answer, used in this order while the first does not; each takes the same keys', examples: [['http://core-b.internal:7890']] }),
     admin_key: text(undefined, { ...key, description: 'The server\'s own admin key at the Core: for key introspection and where a user\'s call needs an admin read' }),
     client_key: text(undefined, { ...key, description: 'The server\'s own client key at the Core: for callers whose own key the Core does not take on that route' }),
     required: flag(false, 'Exit with 1 when the Core does not pass the check at start; else listen, say why not ready, and keep trying'),
-    timeout_ms: number(30_000, 100, 600_000, 'How long the Core may take for a whole answer (streams: until the headers)'),
+    timeout_ms: number(30_000, 100, 600_000, 'How long the Core may take for a whole answer, repeats included (streams: until the headers)'),
+    key_timeout_ms: number(2_000, 50, 60_000, 'How long the Core may take for its verdict on a key, repeats included'),
     connect_timeout_ms: number(2_000, 50, 60_000, 'How long a connection to the Core may take to open'),
     idle_timeout_ms: number(30_000, 1_000, 600_000, 'How long a stream of the Core may stay silent'),
     retries: number(2, 0, 10, 'How often a call that is safe to repeat is repeated'),
+    retry_budget: number(20, 0, 100, 'Repeats at most, in percent of the calls of the last 5 to 10 s; 5 are always free, with 0 none'),
+    breaker_failures: number(5, 0, 1_000, 'Failures in a row (or within the window, when half of its calls fail) after which the Core is left alone; 0 = never'),
+    breaker_window_ms: number(10_000, 100, 600_000, 'That window'),
+    breaker_open_ms: number(30_000, 100, 600_000, 'How long the Core is then left alone, ± 20 %, before one call tries'),
     pool: number(128, 1, 4_096, 'Connections to the Core at most (streams: as many as there are streams)'),
+    connection_life_ms: number(60_000, 0, 86_400_000, 'How long a connection may serve new calls: by then a changed address or certificate is in use; 0 = for ever'),
     max_answer: number(16_777_216, 65_536, 1_073_741_824, 'Bytes of one answer of the Core at most'),
     admin_roles: words(['admin'], 'Roles or scopes, of the Core\'s verdict or of a JWT, that stand for level admin'),
     user_roles: words(['user'], 'Roles or scopes that stand for level user; any other means no'),
@@ -42,7 +49,8 @@ export const Config = Type.Object({
     introspection_audience: Type.String({ default: 'muxi-api', minLength: 1, maxLength: 512, description: 'The `aud` of signed verdicts: what the Core calls this server' }),
     tls_ca: text(undefined, { description: 'File with the certificates (PEM) that may have signed the Core\'s; the system\'s own when unset' }),
     tls_cert: text(undefined, { description: 'File with the certificate (PEM) shown to the Core' }),
-    tls_key: text(undefined, { description: 'File with the key (PEM) of that certificate' })
+    tls_key: text(undefined, { description: 'File with the key (PEM) of that certificate' }),
+    tls_server_name: text(undefined, { pattern: '^[A-Za-z0-9._-]{1,253}$', description: 'Name that the Core\'s certificate must be for, where it is not the one in its address', examples: ['core.example.com'] })
   }, { additionalProperties: false, default: {} }),
   api: Type.Object({
     host: Type.String({ default: '127.0.0.1', pattern: '^[A-Za-z0-9.:_-]+$', description: 'Address to listen on; 0.0.0.0 or :: for all' }),

@@ -8,6 +8,30 @@ const Component = Type.Object({
   latency_ms: Type.Optional(Type.Number({ minimum: 0, description: 'For its smallest answer, just now' }))
 })
 
+const CoreComponent = Type.Object({
+  ...Component.properties,
+  host: Type.String({ description: 'Of the address in use', examples: ['core.internal:7890'] }),
+  in_use: Type.String({ description: '`primary`, or the `fallback_` by its place in the settings', examples: ['primary'] }),
+  addresses: Type.Array(Type.Object({
+    name: Type.String({ examples: ['primary', 'fallback_1'] }),
+    host: Type.String({ examples: ['core.internal:7890'] }),
+    breaker: oneOf(['closed', 'half_open', 'open'], { description: 'open: calls are turned away for a while; half_open: one call tries' }),
+    breaker_opened: Type.Integer({ minimum: 0, description: 'How often it opened' }),
+    connections: Type.Object({
+      open: Type.Integer({ minimum: 0 }),
+      running: Type.Integer({ minimum: 0, description: 'Calls and streams on them' }),
+      queued: Type.Integer({ minimum: 0, description: 'Calls that wait for one' })
+    })
+  }), { description: 'In the order in which they are used' }),
+  retries: Type.Object({
+    made: Type.Integer({ minimum: 0 }),
+    denied: Type.Integer({ minimum: 0, description: 'Not made because the budget was spent' }),
+    left: Type.Integer({ minimum: 0, description: 'Within the budget now' })
+  }),
+  refused: Type.Integer({ minimum: 0, description: 'Calls turned away by an open breaker' }),
+  failovers: Type.Integer({ minimum: 0, description: 'Switches to another address, and back' })
+})
+
 export const SystemStatus = Type.Object({
   status: oneOf(['healthy', 'degraded', 'unhealthy'], { description: 'degraded: a part that can be done without is away; unhealthy: the MUXI Core is' }),
   version: Type.String({ description: 'Of this server', examples: ['0.1.0'] }),
@@ -17,7 +41,7 @@ export const SystemStatus = Type.Object({
   memory_usage_mb: Type.Integer({ minimum: 0, description: 'Of this server', examples: [142] }),
   database_status: Type.Optional(Type.String({ description: 'As the Core tells it', examples: ['connected'] })),
   core_version: Type.Optional(Type.String({ description: 'Of the MUXI Core' })),
-  components: Type.Object({ core: Component, redis: Type.Optional(Component) }),
+  components: Type.Object({ core: CoreComponent, redis: Type.Optional(Component) }),
   missing_capabilities: Type.Array(Type.String({ examples: ['knowledge.search'] }), { description: 'What this MUXI Core cannot do, as `details.capability` of a 501 names it' })
 }, { title: 'SystemStatus' })
 export type SystemStatus = Static<typeof SystemStatus>

@@ -27,12 +27,28 @@ export function createMetrics (version: string, active: () => number) {
     buckets: seconds,
     registers
   })
+  const scraped: (() => void)[] = []
   return {
     registry,
+    /** Runs before the metrics are read: for what is counted elsewhere. */
+    onScrape: (fill: () => void) => { scraped.push(fill) },
     request: byLabels(requests, (of) => `${of.operation} ${of.http_request_method} ${of.http_response_status_code} ${of.protocol} ${of.http_route}`),
     core: byLabels(core, (of) => `${of.method} ${of.route} ${of.status}`),
     coreUp: new Gauge({ name: 'muxi_api_core_up', help: '1 while the MUXI Core passes its check', registers }),
     coreMalformed: new Counter({ name: 'muxi_api_core_malformed_frames_total', help: 'Frames of the MUXI Core that could not be read', registers }),
+    coreInUse: new Gauge({ name: 'muxi_api_core_in_use', help: '1 at the address of the MUXI Core that calls go to', labelNames: ['target'], registers }),
+    coreFailovers: new Counter({ name: 'muxi_api_core_failovers_total', help: 'Switches to another address of the MUXI Core, and back', labelNames: ['to'], registers }),
+    coreBreaker: new Gauge({ name: 'muxi_api_core_breaker_state', help: 'The breaker before the MUXI Core: 0 closed, 1 half open, 2 open', labelNames: ['target'], registers }),
+    coreBreakerOpened: new Counter({ name: 'muxi_api_core_breaker_opened_total', help: 'How often it opened', labelNames: ['target'], registers }),
+    coreRefused: new Counter({ name: 'muxi_api_core_refused_total', help: 'Calls turned away because it was open', registers }),
+    coreRetries: new Counter({ name: 'muxi_api_core_retries_total', help: 'Calls to the MUXI Core that were repeated, or not because the budget was spent', labelNames: ['outcome'], registers }),
+    coreConnections: new Gauge({
+      name: 'muxi_api_core_connections',
+      help: 'Connections to the MUXI Core that are open, calls that run on them, and calls that wait for one',
+      labelNames: ['target', 'state'],
+      registers,
+      collect () { for (const fill of scraped) fill() }
+    }),
     verdicts: new Counter({ name: 'muxi_api_key_verdicts_total', help: 'Keys checked, by where the verdict came from and what it was', labelNames: ['source', 'verdict'], registers }),
     staleVerdicts: new Counter({ name: 'muxi_api_key_verdicts_stale_total', help: 'Calls let in by an older verdict, while the Core could not be asked', registers }),
     refusals: new Counter({ name: 'muxi_api_refusals_total', help: 'Calls turned away for their key, its level or its signature', labelNames: ['reason'], registers }),

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type RequestListener } from 'node:http'
-import type { AddressInfo, Server } from 'node:net'
+import type { AddressInfo, LookupFunction, Server } from 'node:net'
 import { test as base } from 'vitest'
 import { CoreClient, type Observer } from '../../core/client.ts'
 import type { Actor } from '../../core/credentials.ts'
@@ -20,14 +20,14 @@ export const callsOf = (client: CoreClient, caller: Actor): CoreCalls => ({
 })
 
 /** What a client told its observer. */
-export interface Seen { calls: Parameters<Observer['onCall']>[0][], malformed: number, away: string[] }
+export interface Seen { calls: Parameters<Observer['onCall']>[0][], malformed: number, away: string[], retries: string[], breaker: string[], refused: number }
 
 interface Fixtures {
   options: EmbeddedCoreOptions
   core: EmbeddedCore
   seen: Seen
   /** a client of the Core at an address; without one, of the embedded Core */
-  connect: (settings?: Record<string, string>, url?: string) => CoreClient
+  connect: (settings?: Record<string, string>, url?: string, lookup?: LookupFunction) => CoreClient
   client: CoreClient
   /** a server that answers as the listener says, in place of a Core */
   serve: (listener: RequestListener) => Promise<string>
@@ -41,15 +41,18 @@ export const test = base.extend<Fixtures>({
     await use(core)
     await core.close()
   },
-  seen: async ({}, use) => { await use({ calls: [], malformed: 0, away: [] }) },
+  seen: async ({}, use) => { await use({ calls: [], malformed: 0, away: [], retries: [], breaker: [], refused: 0 }) },
   connect: async ({ core, seen }, use) => {
     const clients: CoreClient[] = []
-    await use((settings, url = core.url) => {
+    await use((settings, url = core.url, lookup) => {
       const client = new CoreClient(configFor({ url }, settings).core, {
         onCall: (call) => { seen.calls.push(call) },
         onMalformed: () => { seen.malformed++ },
-        onAway: ({ code }) => { seen.away.push(code) }
-      })
+        onAway: ({ code }) => { seen.away.push(code) },
+        onRetry: (outcome) => { seen.retries.push(outcome) },
+        onBreaker: ({ name }, state) => { seen.breaker.push(`${name} ${state}`) },
+        onRefused: () => { seen.refused++ }
+      }, lookup)
       clients.push(client)
       return client
     })

@@ -6,7 +6,7 @@ import { capabilities, routesIn } from '../../core/capabilities.ts'
 import { configFor, keys } from '../app.ts'
 import { failureOf, test as base } from './client.ts'
 
-interface Told { up: Parameters<Listener['onUp']>[0][], down: Parameters<Listener['onDown']>[0][] }
+interface Told { up: Parameters<Listener['onUp']>[0][], down: Parameters<Listener['onDown']>[0][], switched: string[] }
 interface Fixtures {
   told: Told
   /** what is known of the embedded Core, by a client with these settings */
@@ -15,14 +15,15 @@ interface Fixtures {
 }
 
 const test = base.extend<Fixtures>({
-  told: async ({}, use) => { await use({ up: [], down: [] }) },
+  told: async ({}, use) => { await use({ up: [], down: [], switched: [] }) },
   join: async ({ connect, core, told }, use) => {
     const all: CoreConnection[] = []
     await use((settings, url = core.url) => {
       const client: CoreClient = connect(settings, url)
       const connection = new CoreConnection(client, configFor({ url }, settings).core, {
         onUp: (facts) => { told.up.push(facts) },
-        onDown: (facts) => { told.down.push(facts) }
+        onDown: (facts) => { told.down.push(facts) },
+        onSwitch: ({ from, to }) => { told.switched.push(`${from.name} to ${to.name}`) }
       })
       all.push(connection)
       return connection

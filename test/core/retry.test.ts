@@ -1,5 +1,5 @@
-import { expect, test } from 'vitest'
-import { codeOf, isNetworkFailure, withRetries } from '../../core/retry.ts'
+import { describe, expect, test } from 'vitest'
+import { codeOf, isNetworkFailure, RetryBudget, withRetries } from '../../core/retry.ts'
 
 const failing = (code: string, times: number) => {
   let attempts = 0
@@ -39,4 +39,43 @@ test('a fault of the asker is no failure of the network', () => {
 
   expect(['ECONNRESET', 'UND_ERR_SOCKET', 'CERT_HAS_EXPIRED', 'UND_ERR_DESTROYED'].every(failure)).toBe(true)
   expect(['UND_ERR_INVALID_ARG', 'ENOENT', ''].some(failure)).toBe(false)
+})
+
+test('no retry begins after the deadline, nor without the budget', async () => {
+  const [late, poor] = [failing('ECONNREFUSED', 1), failing('ECONNREFUSED', 1)]
+  const common = { retries: 2, read: true, signal: undefined }
+
+  await expect(withRetries(late, { ...common, end: performance.now() })).rejects.toThrow('ECONNREFUSED')
+  await expect(withRetries(poor, { ...common, allowed: () => false })).rejects.toThrow('ECONNREFUSED')
+})
+
+describe('the budget of retries', () => {
+  const takeAll = (budget: RetryBudget) => {
+    let taken = 0
+    while (budget.take()) taken++
+    return taken
+  }
+
+  test('is a fifth of the calls of the last seconds', () => {
+    const budget = new RetryBudget(0.2, () => 0)
+    for (let n = 0; n < 1_000; n++) budget.count(0)
+
+    expect(takeAll(budget)).toBe(200)
+  })
+
+  test('has a small floor, except at nought', () => {
+    expect([new RetryBudget(0.2, () => 0), new RetryBudget(0, () => 0)].map(takeAll)).toEqual([5, 0])
+  })
+
+  test('comes back as time goes by, and forgets old calls', () => {
+    let now = 0
+    const budget = new RetryBudget(0.2, () => now)
+    for (let n = 0; n < 100; n++) budget.count(0)
+    expect(takeAll(budget)).toBe(20)
+    now = 6_000
+    expect(budget.left).toBe(0)
+    now = 11_000
+
+    expect(budget.left).toBe(5)
+  })
 })

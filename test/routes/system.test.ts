@@ -3,8 +3,9 @@ import { as, test } from '../app.ts'
 
 const request = { url: '/api/v1/system/status', headers: as('admin') }
 
-test('system_status_get tells how this server and its Core are', async ({ app }) => {
+test('system_status_get tells how this server and its Core are', async ({ app, core }) => {
   const res = await app.inject(request)
+  const { host } = new URL(core.url)
 
   expect([res.statusCode, res.json()]).toEqual([200, {
     status: 'healthy',
@@ -14,7 +15,18 @@ test('system_status_get tells how this server and its Core are', async ({ app })
     active_connections: 0,
     memory_usage_mb: expect.any(Number),
     core_version: expect.any(String),
-    components: { core: { status: 'healthy', latency_ms: expect.any(Number) } },
+    components: {
+      core: {
+        status: 'healthy',
+        latency_ms: expect.any(Number),
+        host,
+        in_use: 'primary',
+        addresses: [{ name: 'primary', host, breaker: 'closed', breaker_opened: 0, connections: { open: expect.any(Number), running: 0, queued: 0 } }],
+        retries: { made: 0, denied: 0, left: 5 },
+        refused: 0,
+        failovers: 0
+      }
+    },
     missing_capabilities: []
   }])
 })
