@@ -20,7 +20,9 @@ export class CoreTls {
   readonly #files: string[]
   #stamp: string
   #open: buildConnector.connector
+  /** When the certificate that we show ends. */
   #ends: number | undefined
+  #alert: { error: Error, at: number, port: number | undefined } | undefined
 
   constructor (settings: Settings, lookup?: LookupFunction) {
     this.#settings = settings
@@ -33,12 +35,18 @@ export class CoreTls {
   readonly connect: buildConnector.connector = (options, callback) => {
     this.#renew()
     // With a name of its own the certificate is checked for that name, too.
-    this.#open({ ...options, servername: this.#settings.tls_server_name ?? options.servername }, callback)
+    this.#open({ ...options, servername: this.#settings.tls_server_name ?? options.servername }, (...result) => {
+      // TLS 1.3 refuses a client after the handshake: the alert comes before anybody listens, and the call then sees a closed connection alone.
+      result[1]?.once('error', (error: NodeJS.ErrnoException) => {
+        if (error.code?.startsWith('ERR_SSL') === true) this.#alert = { error, at: performance.now(), port: result[1]?.localPort }
+      })
+      callback(...result)
+    })
   }
 
   /** What a failed connection or answer means where TLS is at fault; undefined elsewhere. Names no address: it is shown to the public. */
   explain (error: unknown): TlsFault | undefined {
-    const text = this.#reason(codeOf(error))
+    const text = this.#reason(codeOf(this.#alertBefore(error) ?? error))
     return text === undefined ? undefined : new TlsFault(text, { cause: error })
   }
 
@@ -47,6 +55,13 @@ export class CoreTls {
     if (status !== 400 && status !== 495 && status !== 496) return undefined
     if (/no required ssl certificate was sent/i.test(text) || status === 496) return new TlsFault(this.#refusal('116'))
     return /the ssl certificate error/i.test(text) || status === 495 ? new TlsFault(this.#refusal('42')) : undefined
+  }
+
+  #alertBefore (error: unknown): Error | undefined {
+    if (this.#alert === undefined || !/^(?:UND_ERR_SOCKET|ECONNRESET|EPIPE)$/.test(codeOf(error))) return undefined
+    const { socket } = error as { socket?: { localPort?: number } }
+    const isIts = socket?.localPort !== undefined ? socket.localPort === this.#alert.port : performance.now() - this.#alert.at < 1_000
+    return isIts ? this.#alert.error : undefined
   }
 
   #reason (code: string): string | undefined {
@@ -91,9 +106,11 @@ export class CoreTls {
     const base = { timeout, ...(this.#lookup !== undefined && { lookup: this.#lookup }) }
     if (this.#files.length === 0) return buildConnector(base)
     const read = (path: string | undefined) => path === undefined ? undefined : readFileSync(path, 'utf8')
-    const shown = read(cert)
+    const [signers, shown] = [read(ca), read(cert)]
     try {
-      const secureContext = createSecureContext({ ca: read(ca), cert: shown, key: read(key) })
+      // OpenSSL passes over signers that it cannot read, and then trusts nobody.
+      if (signers !== undefined) new X509Certificate(signers) // eslint-disable-line no-new
+      const secureContext = createSecureContext({ ca: signers, cert: shown, key: read(key) })
       this.#ends = shown === undefined ? undefined : Date.parse(new X509Certificate(shown).validTo)
       // A new connector has no sessions of the one before, which would go on without the new certificate.
       return buildConnector({ ...base, secureContext })
