@@ -1,10 +1,10 @@
 import { ApiError } from '../errors.ts'
-import { capabilities, routesIn, type Capability } from './capabilities.ts'
+import { capabilities, type Capability } from './capabilities.ts'
 import type { CoreClient } from './client.ts'
+import { examine, reasonOf, type Facts } from './examination.ts'
 import { Homecoming } from './homecoming.ts'
 import type { Verdict } from './keys.ts'
 import type { CoreTarget } from './target.ts'
-import { TlsFault } from './tls.ts'
 import type { CoreWays } from './types.ts'
 import type { Config } from '../schemas/config.ts'
 
@@ -174,27 +174,15 @@ export class CoreConnection {
   async #take (target: CoreTarget, because = 'it is the first that passes'): Promise<string | undefined> {
     try {
       if (target.quietUntil > performance.now()) return 'the MUXI Core is overloaded and asked to be left alone'
-      await this.#client.ping(target)
-      this.#use(target, await this.#learn(target), because)
+      this.#use(target, await examine(this.#client, this.#settings, target), because)
       return undefined
     } catch (error) {
       return reasonOf(error)
     }
   }
 
-  async #learn (target: CoreTarget): Promise<{ version: string, routes: Set<string> }> {
-    const document = await this.#client.document(target)
-    const version = (document as { info?: { version?: unknown } } | null)?.info?.version
-    const routes = routesIn(document)
-    if (typeof version !== 'string' || !routes.has(capabilities.chat)) throw new ApiError('core_error', 'what answers there is no MUXI Core')
-    for (const [name, key, access] of [['MUXI_CORE_ADMIN_KEY', this.#settings.admin_key, 'admin'], ['MUXI_CORE_CLIENT_KEY', this.#settings.client_key, 'user']] as const) {
-      if (key !== undefined && (await this.#client.accessOf(key, 'probing', target))?.access !== access) throw new ApiError('core_error', `the MUXI Core refuses ${name}`)
-    }
-    return { version, routes }
-  }
-
   /** In one step, so that no call meets one Core with what is known of another. */
-  #use (to: CoreTarget, { version, routes }: { version: string, routes: Set<string> }, reason: string): void {
+  #use (to: CoreTarget, { version, routes }: Facts, reason: string): void {
     const { transport } = this.#client
     const from = transport.current
     transport.current = to
@@ -226,10 +214,4 @@ export class CoreConnection {
     this.#timer = setTimeout(() => { this.check().catch(() => {}) }, ms)
     this.#timer.unref()
   }
-}
-
-function reasonOf (error: unknown): string {
-  const { message, cause } = error as { message: string, cause?: { code?: unknown } }
-  if (cause instanceof TlsFault) return cause.message
-  return typeof cause?.code === 'string' ? `${message} (${cause.code})` : message
 }

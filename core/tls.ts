@@ -46,7 +46,7 @@ export class CoreTls {
 
   /** What a failed connection or answer means where TLS is at fault; undefined elsewhere. Names no address: it is shown to the public. */
   explain (error: unknown): TlsFault | undefined {
-    const text = this.#reason(codeOf(this.#alertBefore(error) ?? error))
+    const text = this.#reason(codeOf(this.#alertBefore(error) ?? error)) ?? this.#silence(error)
     return text === undefined ? undefined : new TlsFault(text, { cause: error })
   }
 
@@ -55,6 +55,13 @@ export class CoreTls {
     if (status !== 400 && status !== 495 && status !== 496) return undefined
     if (/no required ssl certificate was sent/i.test(text) || status === 496) return new TlsFault(this.#refusal('116'))
     return /the ssl certificate error/i.test(text) || status === 495 ? new TlsFault(this.#refusal('42')) : undefined
+  }
+
+  /** A TLS server that looks at certificates after the handshake, as Node's does, just closes. */
+  #silence (error: unknown): string | undefined {
+    const { socket } = error as { socket?: { bytesRead?: number } }
+    if (this.#settings.tls_cert === undefined || codeOf(error) !== 'UND_ERR_SOCKET' || socket?.bytesRead !== 0) return undefined
+    return this.#ends !== undefined && this.#ends < Date.now() ? this.#refusal('') : `${this.#refusal('')}, it seems: it closes the connection without a word`
   }
 
   #alertBefore (error: unknown): Error | undefined {

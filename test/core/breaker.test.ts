@@ -28,10 +28,10 @@ describe('a breaker opens', () => {
   test('after five failures within the window where half of the calls fail, not where a few of many do', () => {
     const [half, few] = [breakerOf(), breakerOf()]
     for (let n = 0; n < 5; n++) {
-      fail(half, 1)
       succeed(half, 1)
-      fail(few, 1)
+      fail(half, 1)
       succeed(few, 2)
+      fail(few, 1)
     }
 
     expect([half.state, few.state]).toEqual(['open', 'closed'])

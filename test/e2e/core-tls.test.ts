@@ -126,7 +126,7 @@ describe.skipIf(skipped(missing))('a Core behind a proxy that demands a client c
     })
   })
 
-  test.skipIf(skipped(realCoreMissing()))('the real Core is served through it', async () => {
+  test.skipIf(skipped(realCoreMissing()))('the real Core is served through it', { timeout: 180_000 }, async () => {
     const core = await RealCore.at(made.path('events.jsonl'))
     await core.start()
     try {
