@@ -1,17 +1,25 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import { Ajv, type ErrorObject } from 'ajv'
 import { parse as parseYaml } from 'yaml'
 import { Config, settings, type Setting } from './schemas/config.ts'
 
 export type { Config } from './schemas/config.ts'
+export { shown } from './schemas/config.ts'
 
 /** Where the value of a setting came from. */
-export type Source = 'default' | 'file' | '.env' | 'environment' | 'flag'
+export type Source = 'default' | Place | `file ${string}`
+type Place = 'file' | '.env' | 'environment' | 'flag'
 export interface Loaded { config: Readonly<Config>, sources: Record<string, Source>, file: string | undefined }
-export interface Origins { flags?: Record<string, string | undefined>, env?: Record<string, string | undefined>, cwd?: string }
+export interface Origins {
+  flags?: Record<string, string | undefined>
+  env?: Record<string, string | undefined>
+  cwd?: string
+  /** Told of every file that the result depends on, there or not: who watches them knows when to load again. */
+  onFile?: (path: string) => void
+}
 
 /** A setting that cannot be used: names it, shows its value (secrets masked) and says what is allowed. */
 export class ConfigError extends Error {}
@@ -24,6 +32,7 @@ const serviceAddress = /^(?:tcp|udp|sctp):\/\//
 
 const ajv = new Ajv({ allErrors: true, useDefaults: true, allowUnionTypes: true, verbose: true })
 ajv.addKeyword('secret')
+ajv.addKeyword('reload')
 const valid = ajv.compile<Config>(Config)
 
 const isUri = (text: string) => URL.canParse(withScheme(text)) && new URL(withScheme(text)).port !== '0'
@@ -32,46 +41,44 @@ const isUri = (text: string) => URL.canParse(withScheme(text)) && new URL(withSc
 const beyondPattern: Record<string, (text: string) => boolean> = {
   'core.uri': isUri,
   'core.fallback_uris': isUri,
-  'api.trust_proxy': (text) => {
-    const [address = '', bits] = text.split('/')
-    return isIP(address) !== 0 && Number(bits ?? 0) <= (isIP(address) === 4 ? 32 : 128)
-  }
+  'api.trust_proxy': isRange,
+  'api.admin_from': isRange
 }
 
 /** Merges defaults < file < `.env` < environment < flags into one frozen value, or throws a ConfigError with a line for each thing that is wrong. */
-export function loadConfig ({ flags = {}, env = process.env, cwd = process.cwd() }: Origins = {}): Loaded {
-  const dotEnv = existsSync(join(cwd, '.env')) ? parseEnv(readFileSync(join(cwd, '.env'), 'utf8')) : {}
-  const file = fileToRead(flags.config ?? (env.MUXI_API_CONFIG || dotEnv.MUXI_API_CONFIG || undefined), cwd)
+export function loadConfig ({ flags = {}, env = process.env, cwd = process.cwd(), onFile = () => {} }: Origins = {}): Loaded {
+  const dotFile = join(cwd, '.env')
+  onFile(dotFile)
+  const dotEnv = existsSync(dotFile) ? parseEnv(readFileSync(dotFile, 'utf8')) : {}
+  const file = fileToRead(flags.config ?? (env.MUXI_API_CONFIG || dotEnv.MUXI_API_CONFIG || undefined), cwd, onFile)
   const values = file === undefined ? {} : readFile(file)
-  const sources: Record<string, Source> = Object.fromEntries(settings.map(({ path, group, name }) =>
-    [path, groupOf(values, group)?.[name] === undefined ? 'default' : 'file']))
+  const sources: Record<string, Source> = {}
+  const faults: string[] = []
 
-  const take = (setting: Setting, text: string | undefined, source: Source) => {
-    if (text === undefined || (text === '' && source !== 'flag')) return
-    if (source === 'environment' && setting.schema.type === 'integer' && serviceAddress.test(text)) return
-    const group = values[setting.group] ??= {}
-    if (typeof group !== 'object') return
-    group[setting.name] = fromText(setting, text)
-    sources[setting.path] = source
-  }
   for (const setting of settings) {
-    take(setting, dotEnv[setting.env], '.env')
-    take(setting, env[setting.env], 'environment')
-    take(setting, flags[setting.flag], 'flag')
+    const { group, name, path, file: named } = setting
+    const own = groupOf(values, group) ?? {}
+    const chosen = last(setting, [
+      { place: 'file', value: written(setting, own[name]), file: named && own[named.name] },
+      { place: '.env', value: textIn(setting, dotEnv, '.env'), file: named && (dotEnv[named.env] || undefined) },
+      { place: 'environment', value: textIn(setting, env, 'environment'), file: named && (env[named.env] || undefined) },
+      { place: 'flag', value: fromText(setting, flags[setting.flag]), file: named && flags[named.flag] }
+    ], faults)
+    if (named !== undefined) delete own[named.name]
+    if (chosen === undefined) continue
+    const members = values[group] ??= {}
+    if (typeof members !== 'object') continue
+    const { place, value, file: source } = chosen
+    members[name] = source === undefined ? value : secretIn(setting, source, { place, cwd, onFile, faults })
+    sources[path] = source === undefined ? place : `file ${resolve(cwd, String(source))}`
   }
 
-  const faults = [...unknownIn({ ...dotEnv, ...env }), ...faultsIn(values, sources)]
+  faults.push(...unknownIn({ ...dotEnv, ...env }), ...faultsIn(values, sources))
   if (faults.length > 0) throw new ConfigError(faults.join('\n'))
   const config = values as unknown as Config // faultsIn found none
   config.core.uri = normalUri(config.core.uri)
   config.core.fallback_uris = config.core.fallback_uris.map(normalUri)
-  return { config: freeze(config), sources, file }
-}
-
-/** The value as it may be shown. */
-export function shown ({ schema }: Pick<Setting, 'schema'>, value: unknown): string {
-  if (value === undefined) return ''
-  return schema.secret === true ? '********' : Array.isArray(value) ? value.join(',') : String(value)
+  return { config: freeze(config), sources: Object.fromEntries(settings.map(({ path }) => [path, sources[path] ?? 'default'])), file }
 }
 
 /** `localhost:3000` to `http://localhost:3000`; a path prefix stays, a slash at its end does not. */
@@ -84,9 +91,16 @@ function withScheme (uri: string): string {
   return /^https?:\/\//.test(uri) ? uri : `http://${uri}`
 }
 
-function fileToRead (named: string | undefined, cwd: string): string | undefined {
-  if (named === undefined) return files.map((name) => join(cwd, name)).find((path) => existsSync(path))
-  const path = join(named.startsWith('/') ? '' : cwd, named)
+function isRange (text: string): boolean {
+  const [address = '', bits] = text.split('/')
+  return isIP(address) !== 0 && Number(bits ?? 0) <= (isIP(address) === 4 ? 32 : 128)
+}
+
+function fileToRead (named: string | undefined, cwd: string, onFile: (path: string) => void): string | undefined {
+  const candidates = named === undefined ? files.map((name) => join(cwd, name)) : [resolve(cwd, named)]
+  candidates.forEach(onFile)
+  if (named === undefined) return candidates.find((path) => existsSync(path))
+  const [path = ''] = candidates
   if (!existsSync(path)) throw new ConfigError(`there is no configuration file ${path}`)
   return path
 }
@@ -110,7 +124,7 @@ function groupOf (values: Record<string, unknown>, group: string): Record<string
 }
 
 function unknownIn (env: Record<string, string | undefined>): string[] {
-  const known = new Set(['MUXI_API_CONFIG', ...settings.map((setting) => setting.env)])
+  const known = new Set(['MUXI_API_CONFIG', ...settings.flatMap(({ env, file }) => file === undefined ? [env] : [env, file.env])])
   const isLink = (name: string) => serviceLink.test(name) || (name.endsWith('_PORT') && serviceAddress.test(env[name] ?? ''))
   return Object.keys(env).filter((name) => ours.test(name) && !known.has(name) && !isLink(name)).map(notKnown)
 }
@@ -119,7 +133,48 @@ function notKnown (name: string): string {
   return `${name} is no setting; \`muxi-api config\` lists them all`
 }
 
-function fromText ({ schema }: Setting, text: string): unknown {
+/** What one place says of a setting: its value or, for a secret, the file that holds it. */
+interface Said { place: Place, value: unknown, file: unknown }
+
+function last ({ path, ...setting }: Setting, said: Said[], faults: string[]): Said | undefined {
+  for (const { place, value, file } of said) {
+    if (value !== undefined && file !== undefined) faults.push(`${path}${namesOf(setting)[place]} and ${path}_file${namesOf(setting.file!)[place]} are both set: leave one of them out`)
+  }
+  return said.findLast(({ value, file }) => value !== undefined || file !== undefined)
+}
+
+function secretIn ({ path, file }: Setting, named: unknown, { place, cwd, onFile, faults }: { place: Place, cwd: string, onFile: (path: string) => void, faults: string[] }): string | undefined {
+  const name = `${path}_file${namesOf(file!)[place]}`
+  if (typeof named !== 'string' || named === '') {
+    faults.push(`${name} must be the path of a file`)
+    return undefined
+  }
+  const found = resolve(cwd, named)
+  onFile(found)
+  try {
+    // Who writes such a file with an editor or `echo` ends its line.
+    return readFileSync(found, 'utf8').replace(/\r?\n$/, '')
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    faults.push(code === 'ENOENT' ? `${name}: there is no file ${found}` : `${name}: ${found} cannot be read (${code})`)
+    return undefined
+  }
+}
+
+/** YAML takes 1.3 for a number where it is the name of a version. */
+function written ({ schema }: Setting, value: unknown): unknown {
+  return schema.enum !== undefined && typeof value === 'number' ? String(value) : value
+}
+
+/** The value in an environment; a text that is empty is none. */
+function textIn (setting: Setting, env: Record<string, string | undefined>, place: Place): unknown {
+  const text = env[setting.env]
+  if (text === undefined || text === '' || (place === 'environment' && setting.schema.type === 'integer' && serviceAddress.test(text))) return undefined
+  return fromText(setting, text)
+}
+
+function fromText ({ schema }: Setting, text: string | undefined): unknown {
+  if (text === undefined) return undefined
   if (schema.type === 'integer') return /^-?\d+$/.test(text) ? Number(text) : text
   if (schema.type === 'boolean') return text === 'true' ? true : text === 'false' ? false : text
   if (schema.type === 'array') return text === '' ? [] : text.split(',').map((item) => item.trim())
@@ -152,8 +207,14 @@ function explain ({ instancePath, keyword, params, message, data }: ErrorObject,
   return setting === undefined ? `${group} ${message}` : line(setting, sources, data, allowed(setting, keyword, params, message))
 }
 
+/** How a setting is named in each place, behind its path. */
+function namesOf ({ env, flag }: { env: string, flag: string }): Record<string, string> {
+  return { '.env': ` (${env})`, environment: ` (${env})`, flag: ` (--${flag})`, file: '' }
+}
+
 function line ({ path, env, flag, schema }: Setting, sources: Record<string, Source>, value: unknown, allowed: string): string {
-  const name = { file: '', default: '', '.env': ` (${env})`, environment: ` (${env})`, flag: ` (--${flag})` }[sources[path] ?? 'default']
+  const source = sources[path] ?? 'default'
+  const name = source.startsWith('file ') ? ` (${source})` : namesOf({ env, flag })[source] ?? ''
   // Somebody may have written a password into an address.
   const text = schema.secret === true ? '"********"' : JSON.stringify(value).replace(/\/\/[^/@]*@/, '//********@')
   return `${path}${name} is ${text}: ${schema.type === 'array' && !Array.isArray(value) ? 'each item ' : ''}${allowed}`
