@@ -22,6 +22,7 @@ import mcp from './plugins/mcp/index.ts'
 import openapi from './plugins/openapi/index.ts'
 import operations from './plugins/operations.ts'
 import rateLimit from './plugins/rate-limit/index.ts'
+import reload from './plugins/reload/index.ts'
 import security from './plugins/security.ts'
 import sse from './plugins/sse/index.ts'
 import telemetry from './plugins/telemetry/index.ts'
@@ -33,6 +34,7 @@ import validation from './plugins/validation.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
+    /** The settings in force: a frozen value, another one after a reload. What may change is read when it is used. */
     config: Readonly<Config>
     /** The version of this server; `version` is Fastify's. */
     release: string
@@ -46,6 +48,7 @@ const plugins = [
   inner,
   telemetry, // before all that can refuse a request: a refusal has an id and a line, too
   arrival,
+  reload,
   security,
   json,
   validation,
@@ -90,7 +93,8 @@ export async function buildApp (config: Readonly<Config>, destination?: Destinat
   } as FastifyServerOptions)
   // Set here, since with HTTP/2 Fastify passes none of these on, and with HTTP/1.1 not all.
   Object.assign(app.server, timesOf(config))
-  app.decorate('config', config)
+  let current = config
+  app.decorate('config', { getter: () => current, setter: (next) => { current = next } })
   app.decorate('release', pkg.version)
 
   for (const plugin of plugins) await app.register(plugin)
@@ -111,9 +115,9 @@ function timesOf ({ api: { request_timeout_ms: requestTimeout } }: Config): obje
 }
 
 /** With a certificate: HTTP/2 and, by ALPN, HTTP/1.1 on the same port. */
-function tlsOf ({ api: { tls_cert: cert, tls_key: key } }: Config): object {
+function tlsOf ({ api: { tls_cert: cert, tls_key: key, tls_min_version: version } }: Config): object {
   if (cert === undefined || key === undefined) return {}
   // As much as HTTP/1.1 takes by default.
   const settings = { maxHeaderListSize: 16_384 }
-  return { http2: true, https: { allowHTTP1: true, settings, cert: readFileSync(cert), key: readFileSync(key), minVersion: 'TLSv1.3' } }
+  return { http2: true, https: { allowHTTP1: true, settings, cert: readFileSync(cert), key: readFileSync(key), minVersion: `TLSv${version}` } }
 }

@@ -21,6 +21,9 @@ export interface Origins {
   onFile?: (path: string) => void
 }
 
+/** Where the settings of a running server are read again: `load` throws what is wrong with them, `files` are those it looked at last. */
+export interface SettingsSource { load: () => Readonly<Config>, files: () => Iterable<string> }
+
 /** A setting that cannot be used: names it, shows its value (secrets masked) and says what is allowed. */
 export class ConfigError extends Error {}
 

@@ -2,14 +2,18 @@ import type { ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { buildApp } from './app.ts'
-import type { Config } from './config.ts'
+import type { Config, SettingsSource } from './config.ts'
 
 /** A running server: where it listens, and how to end it. */
 export interface Running { app: FastifyInstance, url: string, stop: () => Promise<void> }
 
-/** Builds, listens, then checks the Core; an instance whose Core must be there ends when it is not. */
-export async function start (config: Readonly<Config>): Promise<Running> {
+/**
+ * Builds, listens, then checks the Core; an instance whose Core must be there ends when it is not.
+ * With a source of its settings it takes up what changes there.
+ */
+export async function start (config: Readonly<Config>, source?: SettingsSource): Promise<Running> {
   const app = await buildApp(config)
+  if (source !== undefined) app.reload.follow(source)
   const { host, port } = config.api
   const idle = idleOf(app)
   await app.listen({ host, port, listenTextResolver: (address) => `listening on ${address}` })

@@ -2,7 +2,7 @@ import { fork, type ChildProcess } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { resolve as absolute } from 'node:path'
 import type { Config } from '../config.ts'
-import { configOf, flagsOf, settingsHelp } from './options.ts'
+import { flagsOf, settingsHelp, sourceOf } from './options.ts'
 import { serve, startOrExplain } from './start.ts'
 
 export const help = `muxi-api dev: serve for development, with a small MUXI Core of our own
@@ -19,10 +19,12 @@ const random = () => Array.from({ length: 24 }, () => alphabet[randomInt(alphabe
 
 /** Serves with the embedded Core, in a process of its own, until SIGTERM or SIGINT. */
 export default async function (args: string[]): Promise<void> {
-  const { config } = configOf(flagsOf(args))
+  const flags = flagsOf(args)
+  const source = sourceOf(flags)
+  const config = source.load()
   const { core, dev } = config
   if (await answers(core.uri)) {
-    await serve(await startOrExplain(config), { core: core.uri, coreNote: '(was running already)' })
+    await serve(await startOrExplain(config, source), { core: core.uri, coreNote: '(was running already)' })
     return
   }
   const keys = {
@@ -31,8 +33,9 @@ export default async function (args: string[]): Promise<void> {
   }
   const embedded = await startCore(config, keys.user.value, keys.admin.value)
   try {
-    const ours = { ...config, core: { ...core, client_key: keys.user.value, admin_key: keys.admin.value } }
-    await serve(await startOrExplain(ours), { core: core.uri, coreNote: dev.llm_url === undefined ? '(embedded, built-in model)' : '(embedded)', keys })
+    const withKeys = (read: Readonly<Config>) => ({ ...read, core: { ...read.core, client_key: keys.user.value, admin_key: keys.admin.value } })
+    const ours = sourceOf(flags, withKeys)
+    await serve(await startOrExplain(ours.load(), ours), { core: core.uri, coreNote: dev.llm_url === undefined ? '(embedded, built-in model)' : '(embedded)', keys })
   } finally {
     embedded.kill('SIGTERM')
   }

@@ -1,12 +1,14 @@
+import type { Config, SettingsSource } from '../config.ts'
 import type { Running } from '../server.ts'
 import { start } from '../server.ts'
-import { stopSignal } from './signals.ts'
+import { onHangup, stopSignal } from './signals.ts'
 import { splash, type Facts } from './splash.ts'
-import { configOf, flagsOf, settingsHelp } from './options.ts'
+import { flagsOf, settingsHelp, sourceOf } from './options.ts'
 
 export const help = `muxi-api start: serve in front of the MUXI Core (default command)
 
 Listens at once; /health/ready answers 200 when the MUXI Core has passed the check.
+SIGHUP, or a change of a file that a setting came from, reads the settings again (\`muxi-api config\` says which may change so).
 
 Options (each also as environment variable or in muxi-api.yaml; \`muxi-api config\` shows all with their meaning):
   -c, --config FILE            configuration file
@@ -16,14 +18,20 @@ ${settingsHelp('api')}
 
 /** Serves until SIGTERM or SIGINT. */
 export default async function (args: string[]): Promise<void> {
-  const { config } = configOf(flagsOf(args))
-  await serve(await startOrExplain(config), { core: config.core.uri })
+  // Early, so that a reload that comes during the start does not end it: the start reads the settings anyway.
+  let reload = () => {}
+  onHangup(() => { reload() })
+  const source = sourceOf(flagsOf(args))
+  const config = source.load()
+  const running = await startOrExplain(config, source)
+  reload = () => { running.app.reload.now() }
+  await serve(running, { core: config.core.uri })
 }
 
 /** Starts; a taken port or address becomes one line instead of a stack. */
-export async function startOrExplain (config: Parameters<typeof start>[0]): Promise<Running> {
+export async function startOrExplain (config: Readonly<Config>, source: SettingsSource): Promise<Running> {
   try {
-    return await start(config)
+    return await start(config, source)
   } catch (error) {
     const { code } = error as { code?: string }
     const { host, port } = config.api

@@ -85,8 +85,7 @@ export class CoreTarget {
 
   /** Streams hold their connection for long: they must not starve the calls. */
   #streamsPool (): Pool {
-    const { timeout_ms: headersTimeout, idle_timeout_ms: bodyTimeout } = this.#settings
-    return new Pool(this.#origin, { ...this.#options, headersTimeout, bodyTimeout })
+    return new Pool(this.#origin, this.#options)
   }
 
   get #options (): Pool.Options {

@@ -93,7 +93,8 @@ export class Transport {
           ticket = this.#enter(target, performance.now())
         }
         // undici listens to the signal as we do.
-        return await target.streams.request({ method, path: target.prefix + path, headers, body, signal: signal as AbortSignal | undefined })
+        const { timeout_ms: headersTimeout, idle_timeout_ms: bodyTimeout } = this.#settings
+        return await target.streams.request({ method, path: target.prefix + path, headers, body, headersTimeout, bodyTimeout, signal: signal as AbortSignal | undefined })
       }, { retries: this.#settings.retries, read: false, signal, end: started + this.#settings.timeout_ms, allowed: () => this.#mayRetry(target) })
       this.#answered(target, ticket, answer.statusCode, answer.headers)
       return { answer, target, ticket }

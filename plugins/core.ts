@@ -35,9 +35,9 @@ const breakerStates = { closed: 0, half_open: 1, open: 2 } as const
 
 /** Holds the one client of the MUXI Core and what is known of that Core. */
 export default fp(async (app) => {
-  const { metrics, log, config } = app
+  const { metrics, log, settings } = app
   const lookAgain = () => { if (core.state === 'up') core.check().catch(() => {}) }
-  const client = new CoreClient(config.core, {
+  const client = new CoreClient(settings.core, {
     onCall: ({ method, route, status, seconds }) => { metrics.core({ method, route, status }, seconds) },
     onMalformed: () => { metrics.coreMalformed.inc() },
     onAway: lookAgain,
@@ -54,7 +54,7 @@ export default fp(async (app) => {
   const { targets, tls } = client.transport
   tls.onUnusable = (err) => { log.error({ err }, 'the renewed certificates for the MUXI Core are not used') }
   const tellTarget = () => { for (const target of targets) metrics.coreInUse.set({ target: target.name }, target === core.target ? 1 : 0) }
-  const core = new CoreConnection(client, config.core, {
+  const core = new CoreConnection(client, settings.core, {
     onUp: (facts) => {
       metrics.coreUp.set(1)
       log.info({ core: core.target.uri, ...facts }, 'the MUXI Core is there')
@@ -88,7 +88,7 @@ export default fp(async (app) => {
     core.close()
     await client.close()
   })
-}, { name: 'core', dependencies: ['exclusive', 'telemetry', 'health'] })
+}, { name: 'core', dependencies: ['exclusive', 'telemetry', 'health', 'reload'] })
 
 /** A class, so that a request makes one small object and no functions. */
 class CallerCore implements RequestCore {

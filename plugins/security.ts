@@ -4,26 +4,34 @@ import type { FastifyInstance } from 'fastify'
 
 /** What a browser may do with our answers: nothing beyond reading them, and that from listed origins only. */
 export default fp(async (app: FastifyInstance) => {
-  const { cors_origins: origins } = app.config.api
-  const headers = {
+  const headersFor = (policy: string) => ({
     'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
     'x-content-type-options': 'nosniff',
     'x-frame-options': 'DENY',
     'referrer-policy': 'no-referrer',
-    'cross-origin-resource-policy': origins.length > 0 ? 'cross-origin' : 'same-origin',
+    'cross-origin-resource-policy': policy,
     'cache-control': 'no-store'
-  }
+  })
+  const [closed, open] = [headersFor('same-origin'), headersFor('cross-origin')]
   // In onRequest, since a hijacked reply passes no later hook.
   app.addHook('onRequest', (request, reply, done) => {
-    reply.headers(headers)
+    reply.headers(app.config.api.cors_origins.length > 0 ? open : closed)
     if (request.protocol === 'https') reply.header('strict-transport-security', 'max-age=31536000; includeSubDomains')
     done()
   })
 
-  // Without origins no page may read anything: there is nothing to say to one.
-  if (origins.length === 0) return
+  let origins: readonly string[] = []
+  let matchers: (string | RegExp)[] = []
   await app.register(cors, {
-    origin: origins.map(matcher),
+    origin: (origin, done) => {
+      const { cors_origins: listed } = app.config.api
+      if (origins !== listed) {
+        origins = listed
+        matchers = listed.map(matcher)
+      }
+      // Without origins no page may read anything: there is nothing to say to one.
+      done(null, matchers.length > 0 && matchers)
+    },
     methods: ['GET', 'POST', 'PATCH', 'DELETE'],
     allowedHeaders: [
       'Authorization', 'Content-Type', 'X-API-Key', 'X-Request-Id', 'X-Muxi-User-Id', 'Idempotency-Key', 'If-Match', 'If-None-Match', 'traceparent',

@@ -7,7 +7,7 @@ export function settingsDocuments (): Record<string, string> {
 
 function page (): string {
   const rows = settings.map(({ path, env: name, flag, schema }) =>
-    `| \`${path}\` | \`${name}\` | \`--${flag}\` | ${allowed(schema)} | ${schema.default === undefined ? '' : `\`${text(schema.default) || ' '}\``} | ${schema.description} |`)
+    `| \`${path}\` | \`${name}\` | \`--${flag}\` | ${allowed(schema)} | ${schema.default === undefined ? '' : `\`${text(schema.default) || ' '}\``} | ${schema.reload === true ? 'reload' : 'restart'} | ${schema.description} |`)
   return [
     '# Settings',
     '',
@@ -15,16 +15,20 @@ function page (): string {
     '',
     'The file is `muxi-api.yaml`, `.yml` or `.json` in the working folder, or what `--config FILE` or `MUXI_API_CONFIG` names.',
     'A setting that is unknown or not allowed stops the start. `muxi-api config` shows the values in force and where they came from.',
+    'A secret may come from a file instead: the same name with `_FILE` (in the configuration file `_file`, as a flag `-file`) names it.',
+    'What `changes` by a reload does so while the server runs: [how](../operate/configuration.md#changes-while-it-runs).',
     '',
-    '| setting | environment | flag | allowed | default | meaning |',
-    '| --- | --- | --- | --- | --- | --- |',
+    '| setting | environment | flag | allowed | default | changes by | meaning |',
+    '| --- | --- | --- | --- | --- | --- | --- |',
     ...rows,
     ''
   ].join('\n')
 }
 
 function env (): string {
-  const rows = settings.map(({ env: name, schema }) => `# ${schema.description}\n#${name}=${schema.secret === true ? '' : text(schema.default ?? schema.examples?.[0] ?? '')}`)
+  const rows = settings.map(({ env: name, file, schema }) => `# ${schema.description}\n${file === undefined
+    ? `#${name}=${text(schema.default ?? schema.examples?.[0] ?? '')}`
+    : `#${name}=\n#${file.env}=/run/secrets/${name.toLowerCase()}`}`)
   return `# Copy to .env and remove the # of what you set. Made by \`npm run settings\`.\n\n${rows.join('\n')}\n`
 }
 
@@ -32,7 +36,7 @@ function yaml (): string {
   const groups = [...new Set(settings.map(({ group }) => group))]
   const rows = groups.map((group) => [
     `${group}:`,
-    ...settings.filter((setting) => setting.group === group).map(({ name, schema }) => `  # ${schema.description}\n  #${name}: ${value(schema)}`)
+    ...settings.filter((setting) => setting.group === group).map(({ name, env, file, schema }) => `  # ${schema.description}\n  #${name}: ${value(schema)}${file === undefined ? '' : `\n  #${file.name}: /run/secrets/${env.toLowerCase()}`}`)
   ].join('\n'))
   return `# Copy to muxi-api.yaml and remove the # of what you set. Made by \`npm run settings\`.\n\n${rows.join('\n\n')}\n`
 }

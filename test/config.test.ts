@@ -182,6 +182,80 @@ describe('what is wrong', () => {
   })
 })
 
+describe('a secret from a file', () => {
+  test('may be named in every place, and shows where it came from', ({ load, folder }) => {
+    writeFileSync(join(folder, 'key'), 'sk_muxi_from_file\n')
+    const path = join(folder, 'key')
+    const all = [
+      load({ env: { MUXI_CORE_ADMIN_KEY_FILE: path } }),
+      load({ env: { MUXI_CORE_ADMIN_KEY_FILE: 'key', MUXI_CORE_ADMIN_KEY: '' } }),
+      load({ flags: { 'core-admin-key-file': path } }),
+      load({ dotEnv: `MUXI_CORE_ADMIN_KEY_FILE=${path}\n` }),
+      load({ dotEnv: '', yaml: 'core: { admin_key_file: key }\n' })
+    ]
+
+    expect(all.map(({ config }) => config.core.admin_key)).toEqual(Array(5).fill('sk_muxi_from_file'))
+    expect(all.map(({ sources }) => sources['core.admin_key'])).toEqual(Array(5).fill(`file ${path}`))
+  })
+
+  test('every secret has one, and nothing else has', () => {
+    for (const { path, file, schema } of settings) expect(file !== undefined, path).toBe(schema.secret === true)
+  })
+
+  test('loses the end of its last line alone', ({ load, folder }) => {
+    const keyFrom = (text: string) => {
+      writeFileSync(join(folder, 'url'), text)
+      return load({ env: { MUXI_API_REDIS_URL_FILE: 'url' } }).config.api.redis_url
+    }
+
+    expect(['redis://a', 'redis://a\n', 'redis://a\r\n'].map(keyFrom)).toEqual(Array(3).fill('redis://a'))
+    expect(() => keyFrom('redis://a\n\n')).toThrow('must look like')
+  })
+
+  test('the later place wins, whichever of the two it names', ({ load, folder }) => {
+    writeFileSync(join(folder, 'key'), 'sk_muxi_from_file')
+    const byValue = load({ yaml: 'core: { admin_key_file: missing }\n', env: { MUXI_CORE_ADMIN_KEY: 'sk_muxi_value' } })
+    const byFile = load({ yaml: 'core: { admin_key: sk_muxi_value }\n', env: { MUXI_CORE_ADMIN_KEY_FILE: 'key' } })
+
+    expect([byValue, byFile].map(({ config }) => config.core.admin_key)).toEqual(['sk_muxi_value', 'sk_muxi_from_file'])
+  })
+
+  test('both in one place, a file that is not there and one that cannot be read are faults', ({ faults, folder }) => {
+    const lines = faults({
+      yaml: 'dev: { llm_key_file: 5 }\n',
+      env: { MUXI_CORE_ADMIN_KEY: 'sk_muxi_hidden', MUXI_CORE_ADMIN_KEY_FILE: 'key', MUXI_CORE_CLIENT_KEY_FILE: '/nowhere/key', MUXI_API_SECRET_FILE: folder, MUXI_API_PORT_FILE: 'x' }
+    })
+
+    expect(lines.sort()).toEqual([
+      'MUXI_API_PORT_FILE is no setting; `muxi-api config` lists them all',
+      `api.secret_file (MUXI_API_SECRET_FILE): ${folder} cannot be read (EISDIR)`,
+      'core.admin_key (MUXI_CORE_ADMIN_KEY) and core.admin_key_file (MUXI_CORE_ADMIN_KEY_FILE) are both set: leave one of them out',
+      `core.admin_key_file (MUXI_CORE_ADMIN_KEY_FILE): there is no file ${join(folder, 'key')}`,
+      'core.client_key_file (MUXI_CORE_CLIENT_KEY_FILE): there is no file /nowhere/key',
+      'dev.llm_key_file must be the path of a file'
+    ])
+  })
+
+  test('what stands in it is checked like any value, and not shown', ({ faults, folder }) => {
+    writeFileSync(join(folder, 'key'), 'has blanks')
+
+    expect(faults({ env: { MUXI_CORE_ADMIN_KEY_FILE: 'key' } })).toEqual([`core.admin_key (file ${join(folder, 'key')}) is "********": must look like "printable ASCII without blanks"`])
+  })
+})
+
+test('every file that was looked at is told, there or not', ({ folder }) => {
+  writeFileSync(join(folder, 'key'), 'sk_muxi_key')
+  const seen: string[] = []
+  loadConfig({ cwd: folder, env: { MUXI_CORE_ADMIN_KEY_FILE: 'key' }, onFile: (path) => { seen.push(path) } })
+
+  expect(seen).toEqual(['.env', 'muxi-api.yaml', 'muxi-api.yml', 'muxi-api.json', 'key'].map((name) => join(folder, name)))
+})
+
+test('a version of TLS may stand in YAML without quotes', ({ load, faults }) => {
+  expect(load({ yaml: 'api: { tls_min_version: 1.2 }\n' }).config.api.tls_min_version).toBe('1.2')
+  expect(faults({ yaml: 'api: { tls_min_version: 1.1 }\n' })).toEqual(['api.tls_min_version is "1.1": must be one of 1.2, 1.3'])
+})
+
 describe('the variables of Kubernetes', () => {
   // What a Service called muxi-core, one called muxi-api and one called muxi-api-metrics put into every container.
   const links = Object.fromEntries(['MUXI_CORE', 'MUXI_API', 'MUXI_API_METRICS'].flatMap((name) => [

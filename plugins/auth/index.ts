@@ -186,4 +186,4 @@ export default fp(async (app) => {
     held.close()
     news?.close()
   })
-}, { name: 'auth', dependencies: ['audit', 'cluster', 'core', 'errors', 'inner', 'operations', 'telemetry'] })
+}, { name: 'auth', dependencies: ['audit', 'cluster', 'core', 'errors', 'inner', 'operations', 'reload', 'telemetry'] })

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import rateLimit from '@fastify/rate-limit'
 import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest } from 'fastify'
@@ -40,7 +41,7 @@ export default fp(async (app) => {
     }
   }
   await app.register(rateLimit, { global: false, store: Store as never, timeWindow: windowMs })
-  const { config: { api }, metrics } = app
+  const { metrics } = app
 
   const keyed = (scope: string, name: (request: FastifyRequest) => string, max: (request: FastifyRequest) => number) => ({
     scope,
@@ -50,12 +51,12 @@ export default fp(async (app) => {
   const factor = ({ caller }: FastifyRequest) => caller.access === 'admin' ? 10 : 1
   const limiters = {
     http: [
-      keyed('key', ({ caller }) => caller.keyDigest, (request) => api.rate_limit * factor(request)),
-      keyed('subject', ({ caller }) => caller.sub ?? '', ({ caller }) => caller.sub === undefined ? 0 : api.rate_limit_subject)
+      keyed('key', ({ caller }) => caller.keyDigest, (request) => app.config.api.rate_limit * factor(request)),
+      keyed('subject', ({ caller: { sub } }) => sub === undefined ? '' : hash('sha256', sub, 'base64url'), ({ caller }) => caller.sub === undefined ? 0 : app.config.api.rate_limit_subject)
     ],
     mcp: [
-      keyed('mcp', ({ caller }) => caller.keyDigest, () => api.rate_limit_mcp * 10),
-      keyed('mcp-subject', ({ caller }) => caller.sub ?? '', ({ caller }) => caller.sub === undefined ? 0 : api.rate_limit_mcp)
+      keyed('mcp', ({ caller }) => caller.keyDigest, () => app.config.api.rate_limit_mcp * 10),
+      keyed('mcp-subject', ({ caller: { sub } }) => sub === undefined ? '' : hash('sha256', sub, 'base64url'), ({ caller }) => caller.sub === undefined ? 0 : app.config.api.rate_limit_mcp)
     ]
   }
 
@@ -67,7 +68,7 @@ export default fp(async (app) => {
       if (max(request) === 0) continue
       const result = await check(request)
       if (result.isAllowed) continue
-      if (near.delete(result.key)) request.log.warn({ scope, limit: result.max, caller: request.caller.access, digest: request.caller.digest }, 'a caller has used 80 % of a limit')
+      if (near.delete(result.key)) request.log.warn({ scope, limit: result.max, caller: request.caller.access, digest: request.caller.keyDigest }, 'a caller has used 80 % of a limit')
       const limit = { scope, max: result.max, remaining: result.remaining, ttl: result.ttl, exceeded: result.isExceeded }
       if (tightest === undefined || limit.exceeded || (!tightest.exceeded && limit.remaining / limit.max < tightest.remaining / tightest.max)) tightest = limit
     }

@@ -55,6 +55,8 @@ export function createMetrics (version: string, active: () => number) {
     audited: new Counter({ name: 'muxi_api_audit_events_total', help: 'Security events', labelNames: ['event'], registers }),
     refused: new Counter({ name: 'muxi_api_refused_total', help: 'What the HTTP parser refused before there was a request', labelNames: ['code'], registers }),
     limited: new Counter({ name: 'muxi_api_rate_limited_total', help: 'Calls turned away by a limit', labelNames: ['scope'], registers }),
+    reloads: new Counter({ name: 'muxi_api_config_reloads_total', help: 'Times the settings were read again, by what came of it', labelNames: ['result'], registers }),
+    reloaded: new Gauge({ name: 'muxi_api_config_last_reload_success_timestamp_seconds', help: 'When valid settings were last read, the start included', registers }),
     streams: new Gauge({ name: 'muxi_api_sse_streams', help: 'Open streams of server-sent events', registers })
   }
 }
