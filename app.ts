@@ -4,8 +4,9 @@ import type { DestinationStream } from 'pino'
 import pkg from './package.json' with { type: 'json' }
 import type { Config } from './config.ts'
 import { bodyOf, failureOf } from './errors.ts'
-import audit from './plugins/audit.ts'
+import admission from './plugins/admission.ts'
 import arrival, { clientErrorHandler } from './plugins/arrival.ts'
+import audit from './plugins/audit.ts'
 import auth from './plugins/auth/index.ts'
 import chat from './plugins/chat/index.ts'
 import cluster from './plugins/cluster/index.ts'
@@ -57,6 +58,7 @@ const plugins = [
   exclusive,
   core,
   audit,
+  admission, // before a key is looked at
   auth,
   rateLimit, // after auth: limits count callers
   usage,

@@ -2,9 +2,9 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { healthGet, healthReadyGet, metricsGet } from '../schemas/health.ts'
 
 const health: FastifyPluginAsyncTypebox = async (app) => {
-  app.get('/health', { schema: healthGet, config: { access: 'public' } }, async () => ({ status: 'ok' as const }))
+  app.get('/health', { schema: healthGet, config: { access: 'public', probe: true } }, async () => ({ status: 'ok' as const }))
 
-  app.get('/health/ready', { schema: healthReadyGet, config: { access: 'public' } }, async (request, reply) => {
+  app.get('/health/ready', { schema: healthReadyGet, config: { access: 'public', probe: true } }, async (request, reply) => {
     const { status, checks } = app.health.report()
     return await reply.code(status === 'ready' || status === 'degraded' ? 200 : 503).send({ status, version: app.release, checks })
   })

@@ -5,7 +5,6 @@ import { ApiError } from '../../errors.ts'
 import { rank, type Access } from '../../schemas/contract.ts'
 import { Attempts } from './attempts.ts'
 import { anonymous, bearerOf, holderOf, keyIn, userOf } from './caller.ts'
-import { createDigests } from './digest.ts'
 import { holdOpen } from './held.ts'
 import { createJwtJudge } from './jwt.ts'
 import { shareVerdicts } from './shared.ts'
@@ -47,9 +46,8 @@ const ticketMs = 120_000
 
 /** Names the caller of every request and turns away those below the route's level. */
 export default fp(async (app) => {
-  const { cluster, metrics } = app
+  const { cluster, digests, metrics } = app
   const settings = () => app.config.api
-  const digests = createDigests(app.secretFor('key digests'))
   const ceiling = () => Math.max(settings().key_cache_stale_ms, settings().key_cache_stale_admin_ms) + lagMs
   const tokens = new Tokens(app, app.config.api.user_tokens_secret)
   const jwtVerdict = createJwtJudge(app.config.api, app.config.core)

@@ -6,6 +6,7 @@ import fp from 'fastify-plugin'
 import { Redis } from 'ioredis'
 import { ApiError } from '../../errors.ts'
 import type { Cluster } from './cluster.ts'
+import { createDigests, type Digests } from './digest.ts'
 import { createMemoryCluster } from './memory.ts'
 import { createRedisCluster } from './redis.ts'
 import { createSeal, openSeal, type Seal } from './seal.ts'
@@ -15,6 +16,8 @@ declare module 'fastify' {
     cluster: Cluster
     /** A key of 32 bytes for one purpose, derived from the deployment's secret (HKDF-SHA-256). */
     secretFor: (purpose: string) => Buffer
+    /** Names keys, the same at all instances. */
+    digests: Digests
     /** What shared texts pass through on their way to the cluster and back. */
     seal: Seal
     /** A seal of one's own, with a key of 32 bytes. */
@@ -30,6 +33,7 @@ export default fp(async (app) => {
   const root = secret ?? randomBytes(32)
   app.decorate('secretFor', (purpose) => Buffer.from(hkdfSync('sha256', root, '', purpose, 32)))
 
+  app.decorate('digests', createDigests(app.secretFor('key digests')))
   app.decorate('sealWith', createSeal)
 
   if (url === undefined) {
