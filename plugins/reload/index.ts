@@ -61,12 +61,19 @@ export default fp(async (app) => {
     return result
   }
 
+  const watch = () => {
+    close()
+    if (source !== undefined) close = watchFiles(source.files, counted)
+  }
   app.decorate('reload', {
-    now: counted,
+    now: () => {
+      // Anew, so that what is read now is not taken for another change.
+      watch()
+      return counted()
+    },
     follow: (from) => {
-      close()
       source = from
-      close = watchFiles(from.files, counted)
+      watch()
     }
   })
   app.addHook('onClose', async () => { close() })
