@@ -4,7 +4,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     exclude: ['test/e2e/**', 'test/fuzz/**', 'node_modules/**', 'dist/**'],
-    testTimeout: 10_000,
+    testTimeout: 60_000,
     pool: 'threads',
     maxWorkers: '100%',
     // Files share nothing but loaded modules, which take a quarter of the time.

@@ -9,13 +9,13 @@ const what = {
 }
 
 export const AuditEvent = Type.Object({
-  id: Type.String(),
+  id: Type.String({ examples: ['aud_mf3k1c9a0b1c2d3e4f5a'] }),
   at: Timestamp,
   event: oneOf(events, what),
-  request_id: Type.Optional(Type.String()),
+  request_id: Type.Optional(Type.String({ examples: ['req_8Zk2mT0qPx4Lw7Ra'] })),
   operation: Type.Optional(Type.String({ description: 'Its id', examples: ['agent_delete'] })),
-  method: Type.Optional(Type.String()),
-  path: Type.Optional(Type.String({ description: 'Without the query' })),
+  method: Type.Optional(Type.String({ examples: ['DELETE'] })),
+  path: Type.Optional(Type.String({ description: 'Without the query', examples: ['/api/v1/agents/ada'] })),
   address: Type.Optional(Type.String({ description: 'Where the request came from', examples: ['203.0.113.7'] })),
   key: Type.Optional(Type.String({ description: 'The beginning of the key\'s digest: the same key has the same one', examples: ['Qm3xT0aPz1Lk'] })),
   details: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { examples: [{ reason: 'unknown' }] }))
@@ -40,5 +40,6 @@ export const auditEventList = {
   description: 'Newest first, over all instances: refusals, blocks, revocations and changes by admins. The last 10,000 of 30 days; without Redis since the start of the process.',
   tags: ['system'],
   querystring,
+  failures: ['state_unavailable'],
   response: { 200: Type.Object({ events: Type.Array(AuditEvent), ...older }, { title: 'AuditEventList' }) }
 } satisfies Contract

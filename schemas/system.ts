@@ -16,20 +16,20 @@ const CoreComponent = Type.Object({
     name: Type.String({ examples: ['primary', 'fallback_1'] }),
     host: Type.String({ examples: ['core.internal:7890'] }),
     breaker: oneOf(['closed', 'half_open', 'open'], { description: 'open: calls are turned away for a while; half_open: one call tries' }),
-    breaker_opened: Type.Integer({ minimum: 0, description: 'How often it opened' }),
+    breaker_opened: Type.Integer({ minimum: 0, description: 'How often it opened', examples: [0] }),
     connections: Type.Object({
-      open: Type.Integer({ minimum: 0 }),
-      running: Type.Integer({ minimum: 0, description: 'Calls and streams on them' }),
-      queued: Type.Integer({ minimum: 0, description: 'Calls that wait for one' })
+      open: Type.Integer({ minimum: 0, examples: [8] }),
+      running: Type.Integer({ minimum: 0, description: 'Calls and streams on them', examples: [2] }),
+      queued: Type.Integer({ minimum: 0, description: 'Calls that wait for one', examples: [0] })
     })
   }), { description: 'In the order in which they are used' }),
   retries: Type.Object({
-    made: Type.Integer({ minimum: 0 }),
-    denied: Type.Integer({ minimum: 0, description: 'Not made because the budget was spent' }),
-    left: Type.Integer({ minimum: 0, description: 'Within the budget now' })
+    made: Type.Integer({ minimum: 0, examples: [3] }),
+    denied: Type.Integer({ minimum: 0, description: 'Not made because the budget was spent', examples: [0] }),
+    left: Type.Integer({ minimum: 0, description: 'Within the budget now', examples: [5] })
   }),
-  refused: Type.Integer({ minimum: 0, description: 'Calls turned away by an open breaker' }),
-  failovers: Type.Integer({ minimum: 0, description: 'Switches to another address, and back' })
+  refused: Type.Integer({ minimum: 0, description: 'Calls turned away by an open breaker', examples: [0] }),
+  failovers: Type.Integer({ minimum: 0, description: 'Switches to another address, and back', examples: [0] })
 })
 
 export const SystemStatus = Type.Object({

@@ -9,7 +9,7 @@ const get = async (url: string, headers = {}) => {
   const res = await fetch(url, { headers })
   return { status: res.status, headers: res.headers, body: await res.json() as Record<string, any> }
 }
-const ready = async (run: Run) => { await expect.poll(async () => (await get(`${await run.url()}/health/ready`)).status, { timeout: 5_000, interval: 20 }).toBe(200) }
+const ready = async (run: Run) => { await expect.poll(async () => (await get(`${await run.url()}/health/ready`)).status, { timeout: 20_000, interval: 20 }).toBe(200) }
 
 describe('with the Core away', () => {
   test('it listens, says why it is not ready, and is ready within 2 s of the Core\'s return', async ({ run, core }) => {

@@ -8,7 +8,7 @@ export function toolCases (test: ContractTest): void {
     const names = await toolsFor(target, 'user')
 
     expect(names).toEqual(expect.arrayContaining(['agent_chat_send', 'chat_send', 'conversation_list']))
-    expect(names.filter((name) => /^(?:agent_(?!chat)|knowledge|mcp_server|system|user)_?/.test(name))).toEqual([])
+    expect(names.filter((name) => /^(?:agent_(?!chat)|knowledge|mcp_server|system|audit|key|user)_?/.test(name))).toEqual(['user_token_create'])
   })
 
   test('agent_list and agent_get answer as the operations do', async ({ target }) => {
