@@ -7,16 +7,16 @@ export const requestHeaders = {
   'Idempotency-Key': Type.String({
     minLength: 1,
     maxLength: 257,
-    pattern: '^[\\x21-\\x7e]+$',
-    description: 'Names this call: sent again within a day it has no second effect, and the first answer is given again',
+    pattern: '^(?!""$)(?:"[\\x21-\\x7e]{1,255}"|[\\x21-\\x7e]{1,255})$',
+    description: 'Names this call, bare or in quotes: sent again within a day it has no second effect, and the first answer is given again',
     examples: ['7c9e6679-7425-40de-944b-e07fc1f90ae7']
   }),
   'Last-Event-ID': Type.String({ pattern: '^msg_[\\w-]{1,64}:\\d{1,9}$', description: 'Goes on after this event of a chat that was begun with an `Idempotency-Key`', examples: ['msg_20417:3'] }),
   'If-Match': IfMatch.properties['if-match'],
-  'If-None-Match': Type.String({ maxLength: 4_096, description: 'The `ETag` of an answer that you have; 304 while it holds', examples: ['"7.3q2-7w"'] }),
-  'MCP-Protocol-Version': Type.String({ maxLength: 32, description: 'The revision that is spoken', examples: ['2026-07-28'] }),
-  'Mcp-Method': Type.String({ maxLength: 256, description: 'The method of the message; required from revision 2026-07-28 on', examples: ['tools/list'] }),
-  'Mcp-Name': Type.String({ maxLength: 256, description: 'The tool of a `tools/call`; required from revision 2026-07-28 on', examples: ['agent_list'] })
+  'If-None-Match': Type.String({ description: 'The `ETag` of an answer that you have; 304 while it holds', examples: ['"7.3q2-7w"'] }),
+  'MCP-Protocol-Version': Type.String({ description: 'The revision that is spoken', examples: ['2026-07-28'] }),
+  'Mcp-Method': Type.String({ description: 'The method of the message; required from revision 2026-07-28 on', examples: ['tools/list'] }),
+  'Mcp-Name': Type.String({ description: 'The tool of a `tools/call`; required from revision 2026-07-28 on', examples: ['agent_list'] })
 }
 export type RequestHeader = keyof typeof requestHeaders
 

@@ -37,13 +37,22 @@ export function bearerOf (grant: Grant, { access, sub }: Verdict, keyDigest: str
   }
 }
 
+/** The user that a header names; whatever comes of it, it must be one. */
+export function faultOfUser (request: FastifyRequest): ApiError | undefined {
+  const named = userNamedIn(request)
+  return named === undefined || userForm.test(named) ? undefined : new ApiError('bad_request', 'X-Muxi-User-Id must be 1 to 256 characters', { details: { field: 'headers.x-muxi-user-id' } })
+}
+
+function userNamedIn ({ headers }: FastifyRequest): string | undefined {
+  const header = headers['x-muxi-user-id'] ?? headers['x-user-id']
+  // Header values arrive one character per byte.
+  return header === undefined ? undefined : Buffer.from(String(header), 'latin1').toString()
+}
+
 /** A bound key speaks for its own user alone, wherever another is named. */
 export function userOf (this: FastifyRequest, claim?: string): string {
   const { sub } = this.caller
-  const header = this.headers['x-muxi-user-id'] ?? this.headers['x-user-id']
-  // Header values arrive one character per byte.
-  const named = header === undefined ? undefined : Buffer.from(String(header), 'latin1').toString()
-  if (named !== undefined && !userForm.test(named)) throw new ApiError('bad_request', 'X-Muxi-User-Id must be 1 to 256 characters', { details: { field: 'headers.x-muxi-user-id' } })
+  const named = userNamedIn(this)
   for (const said of [claim, named]) {
     if (sub !== undefined && said !== undefined && folded(sub) !== folded(said)) throw new ApiError('forbidden', 'this key belongs to another user')
   }

@@ -4,7 +4,7 @@ import type { Caller } from '../../core/credentials.ts'
 import { ApiError } from '../../errors.ts'
 import { rank, type Access } from '../../schemas/contract.ts'
 import { Attempts } from './attempts.ts'
-import { anonymous, bearerOf, holderOf, keyIn, userOf } from './caller.ts'
+import { anonymous, bearerOf, faultOfUser, holderOf, keyIn, userOf } from './caller.ts'
 import { holdOpen } from './held.ts'
 import { createJwtJudge } from './jwt.ts'
 import { shareVerdicts } from './shared.ts'
@@ -157,7 +157,7 @@ export default fp(async (app) => {
     const { access: needed = 'admin' } = request.routeOptions.config
     const isHighEnough = rank[caller.access] >= rank[needed]
     request.caller = caller
-    if (isHighEnough && covers(caller.scope, request.routeOptions.schema?.operationId ?? '')) return undefined
+    if (isHighEnough && covers(caller.scope, request.routeOptions.schema?.operationId ?? '')) return faultOfUser(request)
     reply.header('www-authenticate', `Bearer realm="muxi", error="insufficient_scope", scope="${needed}"`)
     app.audit.refused(request, 'level', caller.keyDigest)
     return new ApiError('forbidden', isHighEnough ? 'this token does not open this operation' : `this needs a key of level ${needed}`)

@@ -77,6 +77,24 @@ def the_rules_of_another_protocol(case, response, answer):
 
 
 @passes(REJECTED, "*")
+def the_key_of_another_call(case, response, answer):
+    """The example of `Idempotency-Key` comes with one body after the other: that the second is 422 is what the key is for."""
+    return response.status_code == 422 and (answer.get("error") or {}).get("code") == "unprocessable" and "Idempotency-Key" in (case.headers or {})
+
+
+@passes(REJECTED, "*")
+def a_name_in_a_header(case, response, answer):
+    """What bytes of a header spell (UTF-8 here, and no control characters) is beyond a schema of characters."""
+    return response.status_code == 400 and refused(answer, r"headers\.x-muxi-user-id")
+
+
+@passes("Deleted resource still available", "agent_conversation_list|agent_memory_search")
+def emptied_and_not_gone(case, response, answer):
+    """Clearing what was said or remembered empties a list; the list itself stays, and is empty."""
+    return response.status_code == 200
+
+
+@passes(REJECTED, "*")
 def too_long_in_bytes(case, response, answer):
     """Limits of text count characters; percent-encoded the same text can pass the 16 KiB of headers that HTTP's parser takes."""
     return response.status_code == 431 and len(response.request.url) > 8_192
@@ -86,6 +104,12 @@ def too_long_in_bytes(case, response, answer):
 def too_long_to_be_read(case, response, answer):
     """413 and 431 are refusals: the input was too long to be looked at. The tool's list lacks them."""
     return response.status_code in (413, 431)
+
+
+@passes(ACCEPTED, "mcp_message_send")
+def refused_inside(case, response, answer):
+    """A tool call has the `Idempotency-Key` of its message: the operation behind refuses a bad one, and that is an error in the result, with 200."""
+    return response.status_code == 200 and "Idempotency-Key" in (case.headers or {})
 
 
 @passes("SSE event violates schema", "chat_stream|agent_chat_stream|mcp_message_send")

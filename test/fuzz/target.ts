@@ -64,6 +64,8 @@ async function startedIn (parts: AsyncDisposable[], stop: () => Promise<void>): 
       MUXI_CORE_ADMIN_KEY: keys.admin,
       MUXI_CORE_CLIENT_KEY: keys.user,
       MUXI_API_PORT: String(port),
+      MUXI_API_KEY_ATTEMPTS: '0',
+      MUXI_API_USER_TOKENS_SECRET: 'a-secret-for-user-tokens-of-32-characters',
       MUXI_API_RATE_LIMIT: '0',
       MUXI_API_RATE_LIMIT_SUBJECT: '0',
       MUXI_API_RATE_LIMIT_MCP: '0',
