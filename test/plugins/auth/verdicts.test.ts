@@ -205,6 +205,16 @@ test('a key that was taken back stays so, whatever is on its way and whatever th
   expect(await bench.on('good')).toBe('user')
 })
 
+test('a key that is taken back while it is first asked about is refused, although the Core says yes to that and to the next question', async ({ bench }) => {
+  let once = true
+  bench.meanwhile = () => {
+    if (once) bench.verdicts.revoke('good', 16 * minute)
+    once = false
+  }
+
+  expect([await bench.on('good'), await bench.on('good')]).toEqual(['no', 'no'])
+})
+
 test('a key taken back before the Core went away is not served stale', async ({ bench }) => {
   await bench.on('good')
   bench.verdicts.deny('good')
