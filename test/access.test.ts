@@ -93,6 +93,26 @@ test('a call that is refused asks the Core for nothing but the verdict on the ke
   expect(core.calls.slice(before).map(({ path }) => path).filter((path) => !path.startsWith('/v1/auth/') && path !== '/v1/health')).toEqual([])
 })
 
+test('a key that is bound to a user opens no operation for another user, whatever its level, over REST and as a tool', async ({ app, core }) => {
+  core.keys.set('bound-to-alice', { scope: 'admin', sub: 'alice' })
+  const headers = { authorization: 'Bearer bound-to-alice', accept: 'application/json, text/event-stream' }
+  const json = { ...headers, 'content-type': 'application/json' }
+  const asked = shown(app).filter((operation) => 'user_id' in inputFor(operation, { user_id: 'bob' }).args)
+  const opened: string[] = []
+  for (const operation of asked) {
+    const { request, args } = inputFor(operation, { user_id: 'bob' })
+    const { statusCode } = await app.inject({ ...request, headers: request.payload === undefined ? headers : json })
+    if (statusCode !== 403) opened.push(`${operation.id} ${statusCode}`)
+    if (reasonAgainst(operation) !== undefined) continue
+    const call = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: operation.id, arguments: args } }
+    const verdict = toolVerdictOf(await app.inject({ method: 'POST', url: '/mcp', headers: json, payload: JSON.stringify(call) }))
+    if (verdict !== 'forbidden') opened.push(`${operation.id} as a tool: ${verdict}`)
+  }
+
+  expect(opened).toEqual([])
+  expect(asked.length).toBeGreaterThan(10)
+})
+
 test.for(['HEAD', 'OPTIONS', 'GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'TRACE', 'PROPFIND'])('%s of an admin route gives a user nothing', async (method, { app }) => {
   const urls = new Set(shown(app).filter(({ access }) => access === 'admin').map((operation) => inputOf(operation).url))
   const answers: { url: string, statusCode: number, data: boolean }[] = []

@@ -26,9 +26,9 @@ const own: Record<string, Record<string, unknown>> = {
   mcp_message_send: { jsonrpc: '2.0', id: 1, method: 'tools/list' }
 }
 
-/** The smallest input that the contract of an operation takes. */
-export function inputFor ({ id, method, url, contract: { params, querystring, body } }: Operation): Input {
-  const parts = [params, querystring, body].map((schema) => schema === undefined ? {} : { ...exampleOf(schema as Schema) as object, ...pick(own[id], schema as Schema) } as Record<string, unknown>)
+/** The smallest input that the contract of an operation takes, with the given values where it has a place for them. */
+export function inputFor ({ id, method, url, contract: { params, querystring, body } }: Operation, given: Record<string, unknown> = {}): Input {
+  const parts = [params, querystring, body].map((schema) => schema === undefined ? {} : { ...exampleOf(schema as Schema) as object, ...pick(own[id], schema as Schema), ...pick(given, schema as Schema, false) } as Record<string, unknown>)
   const [path, query, content] = parts as [Record<string, unknown>, Record<string, unknown>, Record<string, unknown>]
   const search = new URLSearchParams(Object.entries(query).map(([name, value]): [string, string] => [name, String(value)])).toString()
   return {
@@ -56,6 +56,6 @@ function exampleOf (schema: Schema): unknown {
 }
 
 /** Of the given values those that belong to this part of the input; all where the part may hold anything. */
-function pick (values: Record<string, unknown> = {}, { properties }: Schema): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(values).filter(([name]) => properties === undefined || name in properties))
+function pick (values: Record<string, unknown> = {}, { properties }: Schema, free = true): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(values).filter(([name]) => properties === undefined ? free : name in properties))
 }
