@@ -32,7 +32,6 @@ export const streamTicketCreate = {
   summary: 'Make a ticket for one stream',
   description: 'For where a page cannot set headers (`EventSource`, sockets): sent once, as the query parameter `ticket`, within 30 s. It opens what the key that made it opens, and is dead when that is.',
   tags: ['keys'],
-  body: Type.Optional(Type.Object({}, { additionalProperties: false })),
   response: {
     201: Type.Object({
       ticket: Token('Good for one request'),

@@ -60,7 +60,7 @@ export class Attempts {
     await sleep(turn - now)
   }
 
-  /** After a refusal. `isNew`: the Core was asked, not the memory; a key that fails again and again is one failure of its address. */
+  /** After a refusal; throws 429 where that was one too many. `isNew`: the Core was asked, not the memory; a key that fails again and again is one failure of its address. */
   async failed (attempt: Attempt, isNew: boolean): Promise<void> {
     const most = this.#origin.most()
     if (most === 0) return
@@ -68,6 +68,8 @@ export class Attempts {
       this.#count('key', attempt.digest, attempt, most),
       isNew ? this.#count('address', this.#origin.digest(networkOf(attempt.address)), attempt, most) : 0
     ])
+    const left = Math.max(...await Promise.all([this.#left('key', attempt.digest), this.#left('address', this.#origin.digest(networkOf(attempt.address)))]))
+    if (left > 0) throw tooMany(left)
     const over = Math.max(...counts) - Math.ceil(most / 2)
     if (over <= 0 || this.#slowed >= mostSlowed) return
     this.#slowed++

@@ -13,7 +13,7 @@ function bench (most = 4) {
     blocks,
     cluster,
     /** A failure of a key that nobody has tried before. */
-    fail: async (address: string) => { await attempts.failed({ address, digest: `bad ${++count}` }, true) }
+    fail: async (address: string) => await outcome(attempts.failed({ address, digest: `bad ${++count}` }, true))
   }
 }
 
@@ -43,9 +43,11 @@ test('one key that fails again and again is blocked itself, and is one failure o
   const { attempts, blocks } = bench()
   const one = { address: '198.51.100.7', digest: 'old key' }
   await attempts.failed(one, true)
-  for (let i = 0; i < 4; i++) await attempts.failed(one, false)
+  const answers = []
+  for (let i = 0; i < 5; i++) answers.push(await outcome(attempts.failed(one, false)))
 
   expect(blocks).toEqual(['key old key 60'])
+  expect(answers).toEqual(['asked', 'asked', 'asked', 'rate_limited', 'rate_limited'])
   await expect(attempts.admit(one, true)).rejects.toMatchObject({ code: 'rate_limited', retryAfter: 60 })
   expect(await outcome(attempts.admit({ ...one, digest: 'another' }, true))).toBe('asked')
 })
@@ -54,7 +56,7 @@ test('blocks that follow each other double, up to 15 minutes', async () => {
   const { attempts, blocks, cluster } = bench(1)
   for (let i = 0; i < 6; i++) {
     await cluster.delete('attempts:key:k')
-    for (let j = 0; j < 2; j++) await attempts.failed({ address: 'a', digest: 'k' }, false)
+    for (let j = 0; j < 2; j++) await outcome(attempts.failed({ address: 'a', digest: 'k' }, false))
   }
 
   expect(blocks).toEqual([60, 120, 240, 480, 900, 900].map((seconds) => `key k ${seconds}`))

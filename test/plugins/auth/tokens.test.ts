@@ -10,7 +10,7 @@ async function tokenFor (app: FastifyInstance, input: object, headers: Record<st
   return (await app.inject(post('/user-tokens', headers, input))).json<{ token: string }>().token
 }
 
-const ticketFor = async (app: FastifyInstance, headers: Record<string, string>) => (await app.inject(post('/stream-tickets', headers))).json<{ ticket: string }>().ticket
+const ticketFor = async (app: FastifyInstance, headers: Record<string, string>) => (await app.inject({ method: 'POST', url: '/api/v1/stream-tickets', headers })).json<{ ticket: string }>().ticket
 
 test('user tokens are off unless a secret is set', async ({ app }) => {
   const res = await app.inject(post('/user-tokens', as('user'), { user_id: 'alice' }))
