@@ -21,7 +21,8 @@ export async function typescript (folder: string): Promise<Generated> {
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }')
   const bin = join(root, 'node_modules/.bin')
-  const { stdout, stderr } = await run(join(bin, 'openapi-typescript'), [document, '--output', join(folder, 'muxi.d.ts')], { env: { ...process.env, NO_COLOR: '1' } })
+  // Elsewhere than where the linter's settings are: it takes them for its own.
+  const { stdout, stderr } = await run(join(bin, 'openapi-typescript'), [document, '--output', join(folder, 'muxi.d.ts')], { cwd: folder, env: { ...process.env, NO_COLOR: '1' } })
   const types = await readFile(join(folder, 'muxi.d.ts'), 'utf8')
   const [, operations = ''] = types.split('export interface operations {')
   return {
