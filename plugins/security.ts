@@ -2,6 +2,7 @@ import { promisify } from 'node:util'
 import cors, { type FastifyCorsOptions } from '@fastify/cors'
 import fp from 'fastify-plugin'
 import type { FastifyInstance, onRequestHookHandler } from 'fastify'
+import { requestHeaders, responseHeaders } from '../schemas/headers.ts'
 
 /** What a browser may do with our answers: nothing beyond reading them, and that from listed origins only. */
 export default fp(async (app: FastifyInstance) => {
@@ -33,14 +34,8 @@ export default fp(async (app: FastifyInstance) => {
       done(null, matchers)
     },
     methods: ['GET', 'POST', 'PATCH', 'DELETE'],
-    allowedHeaders: [
-      'Authorization', 'Content-Type', 'X-API-Key', 'X-Request-Id', 'X-Muxi-User-Id', 'Idempotency-Key', 'If-Match', 'If-None-Match', 'traceparent',
-      'Last-Event-ID', 'Mcp-Session-Id', 'MCP-Protocol-Version', 'Mcp-Method', 'Mcp-Name', 'X-Participant-Token'
-    ],
-    exposedHeaders: [
-      'X-Request-Id', 'X-Trace-Id', 'X-RateLimit-Limit', 'X-RateLimit-Remaining', 'X-RateLimit-Reset', 'RateLimit', 'RateLimit-Policy',
-      'Retry-After', 'Mcp-Session-Id', 'ETag', 'Link'
-    ],
+    allowedHeaders: ['Authorization', 'Content-Type', 'X-API-Key', 'X-Request-Id', 'traceparent', ...Object.keys(requestHeaders), 'Mcp-Session-Id', 'X-Participant-Token'],
+    exposedHeaders: [...Object.keys(responseHeaders), 'Mcp-Session-Id'],
     maxAge: 600
   }
   // Without origins no page may read anything: there is nothing to say to one, and the package's hook would cost every request 1 µs.

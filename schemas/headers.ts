@@ -38,6 +38,7 @@ export const responseHeaders = {
   Link: text('The neighbouring pages (RFC 8288), relative to the URL that was asked for', '<?limit=50&offset=50>; rel="next"'),
   'Idempotent-Replayed': text('`true` when this is the answer of an earlier call with the same `Idempotency-Key`', 'true'),
   'Retry-After': count('Seconds to wait before the next try, where one may help', 1),
+  'X-Auth-Stale': text('`1` when the key was let in by an older verdict, since the MUXI Core cannot be asked now', '1'),
   'WWW-Authenticate': text('What is wrong with the key', 'Bearer realm="muxi"'),
   Allow: text('The methods that this path takes', 'POST')
 }

@@ -31,6 +31,7 @@ export function headersSent ({ schema, config }: RouteOptions, status: string): 
   const sent: ResponseHeader[] = ['X-Request-Id', 'X-Trace-Id']
   // Nobody is counted before there is a caller.
   if (access !== 'public' && status !== '401') sent.push(...limits)
+  if (access !== 'public' && status.startsWith('2')) sent.push('X-Auth-Stale')
   if (cacheable === true && (status === '200' || status === '304')) sent.push('ETag', 'Cache-Control')
   if (status === '200' && ['pagination', 'next_before'].some((name) => name in (response?.[status]?.properties ?? {})) && querystring !== undefined) sent.push('Link')
   if (idempotent === true && kept.test(status) && (ownRecord !== true || status === '200')) sent.push('Idempotent-Replayed')

@@ -47,6 +47,13 @@ describe('with listed origins and a trusted proxy', () => {
     expect(foreign.headers).not.toHaveProperty('access-control-allow-origin')
   })
 
+  test('a page may read every header that the documents name', async ({ app }) => {
+    const { headers } = await app.inject({ url: '/api/v1/agents', headers: { ...as('admin'), origin: 'https://app.example.com' } })
+    const exposed = String(headers['access-control-expose-headers']).split(', ')
+
+    expect(exposed).toEqual(expect.arrayContaining(['X-Request-Id', 'ETag', 'Idempotent-Replayed', 'X-RateLimit-Warning', 'X-Auth-Stale', 'Mcp-Session-Id']))
+  })
+
   test('a trusted proxy\'s word that the request came over TLS counts', async ({ app }) => {
     const res = await app.inject({ url: '/health', headers: { 'x-forwarded-proto': 'https' }, remoteAddress: '127.0.0.1' })
     const stranger = await app.inject({ url: '/health', headers: { 'x-forwarded-proto': 'https' }, remoteAddress: '10.0.0.1' })
