@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect } from 'vitest'
 import type { CoreCall } from '../../../core/embedded/index.ts'
 import { as, keys, test } from '../../app.ts'
@@ -152,6 +153,33 @@ describe('a Core that gives no verdict', () => {
     core.fail({ path: '/v1/auth/introspect', status: 503 })
 
     expect((await app.inject({ ...list, headers: as('admin') })).statusCode).toBe(200)
+  })
+})
+
+describe('in an outage', () => {
+  test.override({ settings: { MUXI_API_KEY_CACHE_MS: '50', MUXI_API_KEY_CACHE_SOFT_MS: '60', MUXI_API_KEY_CACHE_STALE_MS: '1500', MUXI_API_KEY_CACHE_NEGATIVE_MS: '50' } })
+  // Needs nothing of the Core but the verdict.
+  const ticket = (key: string) => ({ method: 'POST' as const, url: '/api/v1/stream-tickets', headers: bearer(key) })
+
+  test('a user key that is known is served and marked, then 503; an admin key and a refused one are not', async ({ app, core }) => {
+    core.keys.set('revoked-before', { scope: 'user' })
+    for (const key of [keys.user, keys.admin, 'revoked-before']) await app.inject(ticket(key))
+    core.keys.delete('revoked-before')
+    await expect.poll(async () => (await app.inject(ticket('revoked-before'))).statusCode).toBe(401)
+    await core.down()
+    await sleep(120)
+    const [user, admin, revoked] = await Promise.all([keys.user, keys.admin, 'revoked-before'].map(async (key) => await app.inject(ticket(key))))
+    const { payload } = await app.inject({ url: '/health/ready' })
+
+    expect([user!.statusCode, user!.headers['x-auth-stale']]).toEqual([201, '1'])
+    expect([admin!.statusCode, revoked!.statusCode]).toEqual([503, 503])
+    expect(payload).toContain('cannot be reached')
+    await expect.poll(async () => (await app.inject(ticket(keys.user))).statusCode, { timeout: 4_000, interval: 100 }).toBe(503)
+    await core.up()
+    await expect.poll(async () => {
+      const { statusCode, headers } = await app.inject(ticket(keys.user))
+      return [statusCode, headers['x-auth-stale']]
+    }, { timeout: 4_000 }).toEqual([201, undefined])
   })
 })
 
