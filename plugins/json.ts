@@ -17,35 +17,32 @@ export default fp(async (app) => {
     const text = body as string // as asked for
     const { 'content-encoding': encoding = 'identity' } = request.headers
     if (encoding !== 'identity') done(new ApiError('unsupported_media_type', 'send the body without Content-Encoding'))
-    else if (text.length > plain && !isMostlyText(text)) done(new ApiError('bad_request', 'a body of more than 64 KiB may have 64 KiB outside of its strings and 256 KiB of escaped quotes'))
+    else if (text.length > plain && !isMostlyText(text)) done(new ApiError('bad_request', 'a body of more than 64 KiB may have 64 KiB outside of its strings and 256 Ki escapes in them'))
     else parse(request, text, done)
   })
 }, { name: 'json' })
 
-/** Goes from quote to quote, which the engine finds faster than any loop. Every value needs a character outside of the strings. */
+/** Goes from mark to mark, which the engine finds faster than any loop. Every value needs a character outside of the strings; escapes are what is slow to parse inside of them. */
 export function isMostlyText (text: string): boolean {
-  let outside = 0
   let escapes = 0
+  for (let at = text.indexOf('\\'); at >= 0; at = text.indexOf('\\', at + 2)) if (++escapes > mostEscapes) return false
+  let outside = 0
   for (let at = 0; ;) {
     const begin = text.indexOf('"', at)
     outside += (begin < 0 ? text.length : begin) - at
     if (outside > plain) return false
     if (begin < 0) return true
-    for (at = begin; ;) {
-      at = text.indexOf('"', at + 1)
-      // A string without an end: the parser says so.
-      if (at < 0) return true
-      const before = backslashes(text, at)
-      if (before % 2 === 0) break
-      escapes += before + 1
-      if (escapes > mostEscapes) return false
-    }
+    at = begin
+    do at = text.indexOf('"', at + 1)
+    while (at >= 0 && isEscaped(text, at))
+    // A string without an end: the parser says so.
+    if (at < 0) return true
     at++
   }
 }
 
-function backslashes (text: string, end: number): number {
+function isEscaped (text: string, end: number): boolean {
   let begin = end
   while (text.charCodeAt(begin - 1) === backslash) begin--
-  return end - begin
+  return (end - begin) % 2 === 1
 }
