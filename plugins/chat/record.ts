@@ -63,7 +63,19 @@ export class ChatRecords {
     return text === undefined ? undefined : given(JSON.parse(text) as NumberedEvent[])
   }
 
-  async * follow (id: string, from: number): AsyncGenerator<NumberedEvent, void, undefined> {
+  /** Whoever stops reading is let go of at once, also in a silence: a generator by itself waits for its next event first, and would read on for ever. */
+  follow (id: string, from: number): AsyncGenerator<NumberedEvent, void, undefined> {
+    const reader = { left: false }
+    const events = this.#follow(id, from, reader)
+    const end = events.return.bind(events)
+    events.return = async (value) => {
+      reader.left = true
+      return await end(value)
+    }
+    return events
+  }
+
+  async * #follow (id: string, from: number, reader: { left: boolean }): AsyncGenerator<NumberedEvent, void, undefined> {
     const { cluster, seal } = this.#app
     const reading = async () => { await cluster.set(`${key(id)}:read`, '1', aliveMs) }
     const sign = setInterval(() => { reading().catch(() => {}) }, aliveMs / 3)
@@ -71,7 +83,7 @@ export class ChatRecords {
     let quietSince = performance.now()
     try {
       await reading()
-      for (;;) {
+      while (!reader.left) {
         const woken = this.#woken(id)
         const { items, next: end } = await cluster.list(key(id), next)
         for (const item of items) {

@@ -3,7 +3,7 @@ import type { EventMessage } from 'fastify-sse-v2'
 /** One event before it goes out: `data` is JSON-encoded here. */
 export interface SseEvent { event: string, id?: string, data: unknown }
 
-interface Watch { signal: AbortSignal, heartbeatMs: number, onError: (error: unknown) => SseEvent, onEnd: () => void, whileAllowed: (end: (reason: Error) => void) => () => void }
+interface Watch { signal: AbortSignal, heartbeatMs: number, onError: (error: unknown) => SseEvent, onEnd: (isCut: boolean) => void, whileAllowed: (end: (reason: Error) => void) => () => void }
 
 const name = /^[a-z][a-z0-9_-]{0,63}$/
 const id = /^[A-Za-z0-9_.:-]{1,128}$/
@@ -19,6 +19,7 @@ export function guard (source: AsyncIterator<SseEvent>, first: IteratorResult<Ss
   let answer: ((result: IteratorResult<EventMessage>) => void) | undefined
   let quiet = false
   let ended = false
+  let forbidden: Error | undefined
 
   const heart = setInterval(() => {
     if (quiet) answer?.({ done: false, value: { comment: ' heartbeat' } })
@@ -32,9 +33,8 @@ export function guard (source: AsyncIterator<SseEvent>, first: IteratorResult<Ss
     signal.removeEventListener('abort', end)
     answer?.(done)
     source.return?.().catch(() => {})
-    onEnd()
+    onEnd(forbidden !== undefined)
   }
-  let forbidden: Error | undefined
   /** The last event, at once where the client is ready for it. */
   const fail = (error: unknown) => {
     const give = answer

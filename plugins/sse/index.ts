@@ -38,7 +38,11 @@ export default fp(async (app) => {
       signal: request.gone,
       heartbeatMs,
       whileAllowed: (end) => request.whileAllowed(end),
-      onEnd: () => { app.metrics.streams.dec() },
+      onEnd: (isCut) => {
+        app.metrics.streams.dec()
+        // Else what made the events would run on until the next one: its caller is still there, but may hear no more.
+        if (isCut) request.departure.leave()
+      },
       onError: (error) => {
         const failure = failureOf(error)
         request.failure = failure

@@ -36,6 +36,16 @@ test('a running stream of the key ends with an error event within a second', asy
   expect(text).not.toContain('message_end')
 })
 
+test('the Core, too, stops to answer who may hear no more', async ({ core, url }) => {
+  core.keys.set('stolen-key', { scope: 'user' })
+  core.fail({ path: '/v1/chat', silent: true })
+  const stream = fetch(`${url}/api/v1/chat/stream`, { method: 'POST', headers: { ...bearer('stolen-key'), 'content-type': 'application/json' }, body: JSON.stringify({ content: 'Hi' }) })
+  await (await stream).body!.getReader().read()
+  await fetch(`${url}/api/v1/auth/revocations`, { method: 'POST', headers: { ...as('admin'), 'content-type': 'application/json' }, body: JSON.stringify({ key: 'stolen-key' }) })
+
+  await expect.poll(() => core.calls.find(({ path }) => path === '/v1/chat')?.aborted, { timeout: 2_000 }).toBe(true)
+})
+
 test('a user key cannot take keys back', async ({ app }) => {
   expect((await app.inject(revoke({ key: keys.admin }, as('user')))).statusCode).toBe(403)
 })

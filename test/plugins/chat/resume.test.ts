@@ -96,3 +96,11 @@ test('a chat with a key outlives its caller; without one it is cancelled within 
 
   await expect.poll(() => [...core.requests.values()].at(-1)!.status, { timeout: 1_000 }).toBe('cancelled')
 })
+
+test('a chat that says nothing ends 10 s after its reader has left', async ({ url, core }) => {
+  core.fail({ path: '/v1/chat', silent: true })
+  await readSome(url, 1)
+  const chat = core.calls.find(({ path }) => path === '/v1/chat')!
+
+  await expect.poll(() => chat.aborted, { timeout: 14_000 }).toBe(true)
+})
