@@ -33,6 +33,9 @@ const ours = /^MUXI_(?:CORE|API|DEV)_/
 const serviceLink = /_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_\w+)?)$/
 const serviceAddress = /^(?:tcp|udp|sctp):\/\//
 
+/** Read by commands, not by the server: they may stand beside its settings. */
+const besides = ['MUXI_API_CONFIG', 'MUXI_API_DOCTOR_KEY']
+
 const ajv = new Ajv({ allErrors: true, useDefaults: true, allowUnionTypes: true, verbose: true })
 ajv.addKeyword('secret')
 ajv.addKeyword('reload')
@@ -127,7 +130,7 @@ function groupOf (values: Record<string, unknown>, group: string): Record<string
 }
 
 function unknownIn (env: Record<string, string | undefined>): string[] {
-  const known = new Set(['MUXI_API_CONFIG', ...settings.flatMap(({ env, file }) => file === undefined ? [env] : [env, file.env])])
+  const known = new Set([...besides, ...settings.flatMap(({ env, file }) => file === undefined ? [env] : [env, file.env])])
   const isLink = (name: string) => serviceLink.test(name) || (name.endsWith('_PORT') && serviceAddress.test(env[name] ?? ''))
   return Object.keys(env).filter((name) => ours.test(name) && !known.has(name) && !isLink(name)).map(notKnown)
 }

@@ -2,8 +2,19 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { CoreStatus } from '../core/types.ts'
 import { systemStatusGet, systemUsageGet, type SystemStatus } from '../schemas/system.ts'
 
+/** What of a request tells how it came in. */
+interface Arrival {
+  ip: string
+  ips?: string[]
+  protocol: 'http' | 'https'
+  host: string
+  headers: Record<string, unknown>
+  raw: { httpVersion: string, socket: { remoteAddress?: string } }
+}
+
 const system: FastifyPluginAsyncTypebox = async (app) => {
-  app.get('/api/v1/system/status', { schema: systemStatusGet, config: { access: 'admin' } }, async ({ core, log }) => {
+  app.get('/api/v1/system/status', { schema: systemStatusGet, config: { access: 'admin' } }, async (request) => {
+    const { core, log } = request
     const [seen, latency, redis, streams] = await Promise.all([
       // A Core that is away is what this operation has to tell.
       core.get<CoreStatus>('/status').catch((err: unknown) => { log.warn({ err }, 'the MUXI Core gives no status') }),
@@ -23,7 +34,9 @@ const system: FastifyPluginAsyncTypebox = async (app) => {
       database_status: seen?.database_status,
       core_version: app.core.version,
       components: { core: { status, ...rounded(latency), ...app.core.ways }, ...redis },
-      missing_capabilities: app.core.missing
+      missing_capabilities: app.core.missing,
+      // A tool call came in with the request to /mcp.
+      request: arrivalOf(request.outer ?? request)
     }
   })
 
@@ -31,6 +44,17 @@ const system: FastifyPluginAsyncTypebox = async (app) => {
     const { endpoints, agents, users, total } = await app.usage.read(period)
     return { period, endpoints, agent_usage: agents, user_count: users, total_requests: total }
   })
+}
+
+function arrivalOf ({ ip, ips = [], protocol, host, headers, raw }: Arrival): SystemStatus['request'] {
+  return {
+    address: ip,
+    peer: raw.socket.remoteAddress ?? ip,
+    forwarded: headers['x-forwarded-for'] === undefined ? 'none' : ips.length > 1 ? 'counted' : 'ignored',
+    protocol,
+    host,
+    http_version: raw.httpVersion
+  }
 }
 
 /** Nothing where this instance is alone. */

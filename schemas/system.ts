@@ -32,6 +32,16 @@ const CoreComponent = Type.Object({
   failovers: Type.Integer({ minimum: 0, description: 'Switches to another address, and back', examples: [0] })
 })
 
+/** What the server knows of the call that asks: who sets up a proxy sees what comes through it. */
+const Arrival = Type.Object({
+  address: Type.String({ description: 'The caller\'s, as logs and limits have it', examples: ['203.0.113.7'] }),
+  peer: Type.String({ description: 'Who opened the connection: the last proxy, where there is one', examples: ['10.0.0.5'] }),
+  forwarded: oneOf(['none', 'counted', 'ignored'], { description: 'What became of X-Forwarded-*; ignored: it came from an address that is not in `api.trust_proxy`', examples: ['counted'] }),
+  protocol: oneOf(['http', 'https'], { description: 'That the caller used, as far as is known', examples: ['https'] }),
+  host: Type.String({ description: 'That the caller named', examples: ['api.example.com'] }),
+  http_version: Type.String({ description: 'On the last hop', examples: ['1.1'] })
+}, { description: 'How this very call came in' })
+
 export const SystemStatus = Type.Object({
   status: oneOf(['healthy', 'degraded', 'unhealthy'], { description: 'degraded: a part that can be done without is away; unhealthy: the MUXI Core is' }),
   version: Type.String({ description: 'Of this server', examples: ['0.1.0'] }),
@@ -42,14 +52,15 @@ export const SystemStatus = Type.Object({
   database_status: Type.Optional(Type.String({ description: 'As the Core tells it', examples: ['connected'] })),
   core_version: Type.Optional(Type.String({ description: 'Of the MUXI Core' })),
   components: Type.Object({ core: CoreComponent, redis: Type.Optional(Component) }),
-  missing_capabilities: Type.Array(Type.String({ examples: ['knowledge.search'] }), { description: 'What this MUXI Core cannot do, as `details.capability` of a 501 names it' })
+  missing_capabilities: Type.Array(Type.String({ examples: ['knowledge.search'] }), { description: 'What this MUXI Core cannot do, as `details.capability` of a 501 names it' }),
+  request: Arrival
 }, { title: 'SystemStatus' })
 export type SystemStatus = Static<typeof SystemStatus>
 
 export const systemStatusGet = {
   operationId: 'system_status_get',
   summary: 'Tell how this MUXI is doing',
-  description: 'This server, the MUXI Core behind it, and what that Core cannot do.',
+  description: 'This server, the MUXI Core behind it, what that Core cannot do, and how this very call came in.',
   tags: ['system'],
   response: { 200: SystemStatus }
 } satisfies Contract

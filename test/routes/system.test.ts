@@ -27,8 +27,33 @@ test('system_status_get tells how this server and its Core are', async ({ app, c
         failovers: 0
       }
     },
-    missing_capabilities: []
+    missing_capabilities: [],
+    request: { address: '127.0.0.1', peer: '127.0.0.1', forwarded: 'none', protocol: 'http', host: 'localhost:80', http_version: '1.1' }
   }])
+})
+
+const forwarded = { 'x-forwarded-for': '203.0.113.7', 'x-forwarded-proto': 'https', 'x-forwarded-host': 'api.example.com' }
+
+test('what a proxy says of a call is told as ignored while nobody trusts that proxy', async ({ app }) => {
+  const res = await app.inject({ ...request, headers: { ...request.headers, ...forwarded } })
+
+  expect(res.json()).toMatchObject({ request: { address: '127.0.0.1', peer: '127.0.0.1', forwarded: 'ignored', protocol: 'http' } })
+})
+
+describe('behind a trusted proxy', () => {
+  test.override({ settings: { MUXI_API_TRUST_PROXY: '127.0.0.1' } })
+
+  test('it tells the caller\'s address, protocol and host, and the proxy\'s address beside them, to a tool call, too', async ({ app }) => {
+    const headers = { ...request.headers, ...forwarded }
+    const rest = await app.inject({ ...request, headers })
+    const tool = await app.inject({
+      method: 'POST', url: '/mcp', headers: { ...headers, accept: 'application/json, text/event-stream', 'x-forwarded-host': 'localhost' }, payload: { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'system_status_get', arguments: {} } }
+    })
+    const { result } = JSON.parse(tool.body.replace(/^event: message\ndata: /, '')) as { result: unknown }
+
+    expect(rest.json()).toMatchObject({ request: { address: '203.0.113.7', peer: '127.0.0.1', forwarded: 'counted', protocol: 'https', host: 'api.example.com' } })
+    expect(result).toMatchObject({ structuredContent: { request: { address: '203.0.113.7', forwarded: 'counted', protocol: 'https', host: 'localhost' } } })
+  })
 })
 
 test('a Core that gives no status is degraded, one that does not answer unhealthy; both are told, not failed', async ({ app, core }) => {
