@@ -9,7 +9,8 @@ const commands: Record<string, () => Promise<Command>> = {
   start: async () => await import('./start.ts'),
   dev: async () => await import('./dev.ts'),
   config: async () => await import('./config.ts'),
-  routes: async () => await import('./routes.ts')
+  routes: async () => await import('./routes.ts'),
+  doctor: async () => await import('./doctor.ts')
 }
 
 const usage = `muxi-api ${pkg.version}: the front door of MUXI
@@ -20,6 +21,7 @@ Usage: muxi-api [command] [options]
   dev       serve with a small MUXI Core of our own, for development
   config    show every setting, its value and its source
   routes    list every operation
+  doctor    check settings, Core, Redis and the running server, with remedies
 
   muxi-api <command> --help tells more; --version prints the version
 `
