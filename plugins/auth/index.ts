@@ -43,6 +43,8 @@ interface Shown { key: string, digest: string, grant: Grant | undefined, tokenDi
 // No Core has a key with blanks, control or non-ASCII characters; on the latter the real one fails with 500.
 const form = /^[\x21-\x7e]{1,512}$/
 const ticketMs = 120_000
+/** How long readiness tells of the last call that was let in by an older verdict. */
+const staleMs = 10_000
 
 /** Names the caller of every request and turns away those below the route's level. */
 export default fp(async (app) => {
@@ -169,10 +171,13 @@ export default fp(async (app) => {
     return new ApiError('unauthorized', 'invalid or missing API key: send the header Authorization: Bearer <key>')
   }
 
+  let staleAt = -Infinity
   function sayStale (reply: FastifyReply): void {
     reply.header('x-auth-stale', '1')
     metrics.staleVerdicts.inc()
+    staleAt = performance.now()
   }
+  app.health.add('keys', () => performance.now() - staleAt < staleMs ? 'keys are let in by older verdicts: the MUXI Core cannot be asked' : undefined, { optional: true })
 
   verifySigned(app, attempts)
   const news = shared?.follow({
@@ -184,4 +189,4 @@ export default fp(async (app) => {
     held.close()
     news?.close()
   })
-}, { name: 'auth', dependencies: ['audit', 'cluster', 'core', 'errors', 'inner', 'operations', 'reload', 'telemetry'] })
+}, { name: 'auth', dependencies: ['audit', 'cluster', 'core', 'errors', 'health', 'inner', 'operations', 'reload', 'telemetry'] })

@@ -8,7 +8,7 @@ import { type Run, test } from './run.ts'
 
 const sh = async (line: string, env: Record<string, string> = {}) => (await promisify(execFile)('sh', ['-c', line], { env: { PATH: process.env.PATH, ...env } })).stdout
 const answers = async (uri: string) => await fetch(`${uri}/v1/health`).then(({ ok }) => ok, () => false)
-const splashed = async (run: Run) => { await expect.poll(() => run.stderr, { timeout: 8_000 }).toContain('Explore: ') }
+const splashed = async (run: Run) => { await expect.poll(() => run.stderr, { timeout: 30_000 }).toContain('Explore: ') }
 const key = (run: Run, level: string) => new RegExp(`${level} key: +(\\S+)`).exec(run.stderr)?.[1]
 const calls = (run: Run) => [...run.stderr.matchAll(/^ {2}(curl .*)$/gm)].map(([, line = '']) => line)
 
@@ -44,7 +44,7 @@ started('dev starts a Core and the server, and what it prints works when pasted'
   expect(run.lines.length).toBeGreaterThan(3)
   expect(run.stdout).not.toMatch(/[╭│█]|sk_muxi/)
   expect(run.stderr.split('\n').filter((line) => /^[│├╭╰]/.test(line)).every((line) => [40, 72].includes([...line].length + Number(line.includes('⚡'))))).toBe(true)
-  await expect.poll(async () => await answers(uri), { timeout: 2_000 }).toBe(false)
+  await expect.poll(async () => await answers(uri), { timeout: 15_000 }).toBe(false)
 })
 
 started('keys that are set are used and named, not shown; the Core may stand below a path', async ({ start, freePort }) => {
@@ -66,7 +66,7 @@ describe('the Core of dev', () => {
     expect(key(one.run, 'User')).not.toBe(key(other.run, 'User'))
     await one.run.end('SIGKILL')
 
-    await expect.poll(async () => await answers(one.uri), { timeout: 3_000 }).toBe(false)
+    await expect.poll(async () => await answers(one.uri), { timeout: 15_000 }).toBe(false)
     expect(JSON.parse(await sh(calls(other.run)[0]!))).toMatchObject({ agent_response: { content: '6 * 7 = 42.' } })
     await expect(sh(calls(one.run)[0]!)).rejects.toThrow()
   })
@@ -93,7 +93,7 @@ describe('dev ends with 1 and one line', () => {
     taken.close()
 
     expect({ code, stderr }).toEqual({ code: 1, stderr: `muxi-api: port ${port} on 127.0.0.1 is taken: stop what listens there, or choose another with --port\n` })
-    await expect.poll(async () => await answers(uri), { timeout: 2_000 }).toBe(false)
+    await expect.poll(async () => await answers(uri), { timeout: 15_000 }).toBe(false)
   })
 
   test('when something else has the Core\'s port', async ({ run }) => {

@@ -36,7 +36,7 @@ export class Run {
   /** Where it listens, once it does. */
   async url (): Promise<string> {
     let url: string | undefined
-    await expect.poll(() => url = /listening on (http:\/\/[^"]+)"/.exec(this.stdout)?.[1], { timeout: 8_000, interval: 20 }).toBeDefined()
+    await expect.poll(() => url = /listening on (http:\/\/[^"]+)"/.exec(this.stdout)?.[1], { timeout: 30_000, interval: 20 }).toBeDefined()
     return url!
   }
 

@@ -119,7 +119,7 @@ export async function chatBegun (target: Target, user: string): Promise<void> {
 
 /** The only chat of a user is cancelled within a second. */
 export async function chatCancelled (target: Target, user: string): Promise<void> {
-  await expect.poll(async () => await requestsAtCore(target, user), { timeout: 1_000, interval: 100 }).toMatchObject([{ status: 'cancelled' }])
+  await expect.poll(async () => await requestsAtCore(target, user), { interval: 100 }).toMatchObject([{ status: 'cancelled' }])
 }
 
 /** What a user said and heard in a session, as the Core remembers it. */

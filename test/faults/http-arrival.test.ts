@@ -25,7 +25,7 @@ describe.for([['TCP', overTcp], ['TLS', overTls]] as const)('over %s', ([name, t
     expect(JSON.parse(text.split('\r\n\r\n')[1]!)).toEqual({ error: { code: 'request_timeout', message: 'the request did not arrive in time', request_id: id } })
     expect(ms).toBeGreaterThan(900)
     expect(ms).toBeLessThan(latest)
-    await vi.waitFor(() => { expect(lines.of(id)).toEqual([expect.objectContaining({ message: 'request', statusCode: 408, error: 'request_timeout' })]) })
+    await vi.waitFor(() => { expect(lines.of(id)).toEqual([expect.objectContaining({ message: 'request', statusCode: 408, error: 'request_timeout' })]) }, 20_000)
   })
 
   test.concurrent.for([
@@ -40,7 +40,7 @@ describe.for([['TCP', overTcp], ['TLS', overTls]] as const)('over %s', ([name, t
     expect(text).toMatch(/^HTTP\/1\.1 408 [^]*\r\nConnection: close\r\n/)
     expect(body).toMatchObject({ error: { code: 'request_timeout', request_id: expect.stringMatching(/^req_/) } })
     expect(ms).toBeLessThan(latest)
-    await vi.waitFor(() => { expect(lines.of(body.error.request_id)).toEqual([expect.objectContaining({ message: 'request refused by the parser', error: 'request_timeout' })]) })
+    await vi.waitFor(() => { expect(lines.of(body.error.request_id)).toEqual([expect.objectContaining({ message: 'request refused by the parser', error: 'request_timeout' })]) }, 20_000)
   })
 
   test('both kinds are counted', async ({ app, url }) => {
@@ -84,7 +84,7 @@ describe('over HTTP/2', () => {
     expect(headers).toMatchObject({ ':status': 408, 'x-request-id': id })
     expect(JSON.parse(text)).toMatchObject({ error: { code: 'request_timeout', request_id: id } })
     expect(ms).toBeLessThan(latest)
-    await vi.waitFor(() => { expect(lines.of(id)).toEqual([expect.objectContaining({ statusCode: 408, error: 'request_timeout' })]) })
+    await vi.waitFor(() => { expect(lines.of(id)).toEqual([expect.objectContaining({ statusCode: 408, error: 'request_timeout' })]) }, 20_000)
   })
 
   test.concurrent('a body that nobody reads ends with the answer', async ({ url }) => {

@@ -36,7 +36,7 @@ describe.for([['TCP', overTcp], ['TLS', overTls]] as const)('over %s', ([, test]
     expect(text.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 400'])
     expect(text).toMatch(/\r\nConnection: close\r\n/)
     expect(JSON.parse(text.split('\r\n\r\n')[1]!)).toMatchObject({ error: { code: 'bad_request', request_id: expect.stringMatching(/^req_/) } })
-    await vi.waitFor(() => { expect(lines.all.slice(before)).toMatchObject([{ message: 'request refused by the parser', error: 'bad_request' }]) })
+    await vi.waitFor(() => { expect(lines.all.slice(before)).toMatchObject([{ message: 'request refused by the parser', error: 'bad_request' }]) }, 20_000)
   })
 
   test.for([
@@ -50,7 +50,7 @@ describe.for([['TCP', overTcp], ['TLS', overTls]] as const)('over %s', ([, test]
 
     expect(text.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 400'])
     expect(JSON.parse(text.split('\r\n\r\n')[1]!)).toMatchObject({ error: { code: 'bad_request', request_id: 'first' } })
-    await vi.waitFor(() => { expect(lines.all.slice(before)).toMatchObject([{ requestId: 'first', statusCode: 400, error: 'bad_request' }]) })
+    await vi.waitFor(() => { expect(lines.all.slice(before)).toMatchObject([{ requestId: 'first', statusCode: 400, error: 'bad_request' }]) }, 20_000)
   })
 
   test('a request that is answered when garbage follows has its own answer, whole, and then the connection ends', async ({ url, lines, app }) => {
@@ -75,7 +75,7 @@ describe.for([['TCP', overTcp], ['TLS', overTls]] as const)('over %s', ([, test]
 
     expect(text.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 431'])
     expect(JSON.parse(text.split('\r\n\r\n')[1]!)).toMatchObject({ error: { code: 'headers_too_large', request_id: expect.stringMatching(/^req_/) } })
-    await vi.waitFor(() => { expect(lines.all.slice(before)).toMatchObject([{ error: 'headers_too_large' }]) })
+    await vi.waitFor(() => { expect(lines.all.slice(before)).toMatchObject([{ error: 'headers_too_large' }]) }, 20_000)
   })
 })
 

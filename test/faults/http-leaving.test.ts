@@ -33,8 +33,8 @@ async function breakOff ({ url, core }: Shared, call: Call, over: 'HTTP/1.1' | '
   let text = ''
   const hear = (chunk: Buffer) => { text += chunk.toString() }
   const begun = async () => {
-    await vi.waitFor(() => { expect(core.calls.slice(before).some(({ path }) => path === at)).toBe(true) }, { timeout: 4_000 })
-    if (heard) await vi.waitFor(() => { expect(text).toContain('event: content') }, { timeout: 4_000 })
+    await vi.waitFor(() => { expect(core.calls.slice(before).some(({ path }) => path === at)).toBe(true) }, 20_000)
+    if (heard) await vi.waitFor(() => { expect(text).toContain('event: content') }, 20_000)
   }
   if (over === 'HTTP/2') {
     const session = connectHttp2(url, { rejectUnauthorized: false })
@@ -42,7 +42,7 @@ async function breakOff ({ url, core }: Shared, call: Call, over: 'HTTP/1.1' | '
     stream.on('data', hear).on('error', () => {}).end(body)
     await begun()
     stream.close(8) // CANCEL
-    await vi.waitFor(() => { expect(stream.closed).toBe(true) })
+    await vi.waitFor(() => { expect(stream.closed).toBe(true) }, 20_000)
     session.destroy()
   } else {
     const { protocol, hostname, port } = new URL(url)
@@ -54,7 +54,7 @@ async function breakOff ({ url, core }: Shared, call: Call, over: 'HTTP/1.1' | '
     await begun()
     socket.destroy()
   }
-  await vi.waitFor(() => { expect(core.calls.slice(before).filter(({ path }) => path === at).map(({ aborted }) => aborted)).toEqual([true]) }, { timeout: 4_000 })
+  await vi.waitFor(() => { expect(core.calls.slice(before).filter(({ path }) => path === at).map(({ aborted }) => aborted)).toEqual([true]) }, 20_000)
   heal()
 }
 
@@ -63,7 +63,7 @@ const isIdle = async ({ app }: Shared) => {
   await vi.waitFor(async () => {
     expect(await metric(app, 'http_server_active_requests')).toBe(1)
     expect(await metric(app, 'muxi_api_sse_streams')).toBe(0)
-  }, { timeout: 4_000 })
+  }, 20_000)
 }
 
 describe.for([['HTTP/1.1', overTcp], ['HTTP/1.1', overTls], ['HTTP/2', overTls]] as const)('over %s', ([over, test]) => {
@@ -105,7 +105,7 @@ describe.for([['HTTP/1.1', overTcp], ['HTTP/1.1', overTls], ['HTTP/2', overTls]]
     }
 
     // Over TCP alone it may still be there to read that its body is too short.
-    await vi.waitFor(() => { expect(lines.of(id)).toEqual([expect.objectContaining({ message: 'request', statusCode: expect.toBeOneOf([400, 499]) })]) })
+    await vi.waitFor(() => { expect(lines.of(id)).toEqual([expect.objectContaining({ message: 'request', statusCode: expect.toBeOneOf([400, 499]) })]) }, 20_000)
     expect(core.calls.slice(before).filter(({ path }) => path === '/v1/chat')).toEqual([])
     await isIdle(shared)
     expect(unhandled).toEqual([])

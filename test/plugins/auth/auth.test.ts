@@ -131,7 +131,7 @@ describe('a Core that gives no verdict', () => {
       expect(res.headers['www-authenticate']).toBeUndefined()
       expect(res.json()).toMatchObject({ error: { code: 'core_unavailable' } })
     }
-    await expect.poll(async () => (await app.inject({ ...list, headers: bearer(keys.admin) })).statusCode, { timeout: 3_000 }).toBe(200)
+    await expect.poll(async () => (await app.inject({ ...list, headers: bearer(keys.admin) })).statusCode).toBe(200)
   })
 
   test.for([
@@ -174,12 +174,13 @@ describe('in an outage', () => {
     expect([user!.statusCode, user!.headers['x-auth-stale']]).toEqual([201, '1'])
     expect([admin!.statusCode, revoked!.statusCode]).toEqual([503, 503])
     expect(payload).toContain('cannot be reached')
-    await expect.poll(async () => (await app.inject(ticket(keys.user))).statusCode, { timeout: 4_000, interval: 100 }).toBe(503)
+    expect(payload).toContain('keys are let in by older verdicts')
+    await expect.poll(async () => (await app.inject(ticket(keys.user))).statusCode, { interval: 100 }).toBe(503)
     await core.up()
     await expect.poll(async () => {
       const { statusCode, headers } = await app.inject(ticket(keys.user))
       return [statusCode, headers['x-auth-stale']]
-    }, { timeout: 4_000 }).toEqual([201, undefined])
+    }).toEqual([201, undefined])
   })
 })
 

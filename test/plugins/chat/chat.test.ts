@@ -208,7 +208,7 @@ describe('on a real port', () => {
     core.fail({ silent: true })
     const leaving = new AbortController()
     const { events, ended } = await listen('Hi', leaving.signal)
-    await expect.poll(() => events.length, { timeout: 2_000 }).toBe(1)
+    await expect.poll(() => events.length).toBe(1)
     leaving.abort()
 
     expect(events[0]).toMatchObject({ event: 'message_start', data: { id: expect.any(String) } })
@@ -228,7 +228,7 @@ describe('on a real port', () => {
     expect(events.filter(({ event }) => event === 'error')).toHaveLength(1)
     expect(during).toMatchObject({ statusCode: 503, body: { error: { code: 'core_unavailable' } } })
     expect((await say('Hi')).statusCode).toBe(200)
-    await expect.poll(() => app.core.state, { timeout: 2_000 }).toBe('up')
+    await expect.poll(() => app.core.state).toBe('up')
     expect(await streamsOpen(app)).toBe('0')
     expect(unhandled).toEqual([])
   })
@@ -240,7 +240,7 @@ describe('on a real port', () => {
     await core.down()
     await app.core.check()
     await core.up()
-    await expect.poll(() => app.core.state, { timeout: 2_000 }).toBe('up')
+    await expect.poll(() => app.core.state).toBe('up')
     await say('Hi once more', { user_id: 'u42' })
 
     expect([before, introduced()]).toEqual([1, 2])
@@ -255,7 +255,7 @@ describe('on a real port', () => {
     const left = await Promise.allSettled(chats.map(async ({ ended }) => { await ended }))
 
     expect(left.every(({ status }) => status === 'rejected')).toBe(true)
-    await expect.poll(() => [...core.requests.values()].map(({ status }) => status), { timeout: 1_000 }).toEqual(Array(10).fill('cancelled'))
+    await expect.poll(() => [...core.requests.values()].map(({ status }) => status)).toEqual(Array(10).fill('cancelled'))
     expect(await streamsOpen(app)).toBe('0')
     await expect.poll(() => lines.all.filter(({ aborted }) => aborted === true).length).toBe(10)
     expect(lines.all.filter(({ level }) => level === 'error' || level === 'warn')).toEqual([])
@@ -271,7 +271,7 @@ describe('on a real port', () => {
     leaving.abort()
 
     await expect(chat).rejects.toThrow()
-    await expect.poll(() => [...core.requests.values()][0]?.status, { timeout: 1_000 }).toBe('cancelled')
+    await expect.poll(() => [...core.requests.values()][0]?.status).toBe('cancelled')
     await expect.poll(() => lines.all.filter(({ aborted }) => aborted === true).length).toBe(1)
     expect(lines.all.filter(({ level }) => level === 'error' || level === 'warn')).toEqual([])
     expect(unhandled).toEqual([])
@@ -287,7 +287,7 @@ describe('on a real port', () => {
     leaving.abort()
 
     await expect(chat).rejects.toThrow()
-    await expect.poll(() => core.calls.find(({ path }) => path === '/v1/chat')?.aborted, { timeout: 1_000 }).toBe(true)
+    await expect.poll(() => core.calls.find(({ path }) => path === '/v1/chat')?.aborted).toBe(true)
     await expect.poll(() => lines.all.filter(({ aborted }) => aborted === true).length).toBe(1)
     expect(lines.all.filter(({ level }) => level === 'error' || level === 'warn')).toEqual([])
     expect(await streamsOpen(app)).toBe('0')

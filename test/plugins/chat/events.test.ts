@@ -130,7 +130,7 @@ describe('in time', () => {
       const reading = collected(eventsOf(iterable, 'msg_1'))
       give(token)
       if (token.type === 'completed') {
-        await vi.waitFor(() => { expect(queue.asked).toBe(2) })
+        await vi.waitFor(() => { expect(queue.asked).toBe(2) }, 20_000)
         end()
       }
       await reading

@@ -25,7 +25,7 @@ const test = base.extend<Fixtures>({
   }
 })
 
-const soon = async (seen: { changes: number }, changes: number) => { await expect.poll(() => seen.changes, { timeout: 5_000, interval: 10 }).toBe(changes) }
+const soon = async (seen: { changes: number }, changes: number) => { await expect.poll(() => seen.changes, { interval: 10 }).toBe(changes) }
 
 test('a file that is written, replaced by another, removed and made again is a change each time', async ({ folder, watch }) => {
   const path = join(folder, 'some.yaml')
