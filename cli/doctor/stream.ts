@@ -1,5 +1,5 @@
 import { type Check, check, failed, type Finding, ok, warning } from './check.ts'
-import { refusalOf, visit, type Answer, type Place } from './visit.ts'
+import { refusalOf, Silence, visit, type Answer, type Place } from './visit.ts'
 
 /** The server says message_start after a second at the latest; the rest is for the way. */
 const firstMs = 1_500
@@ -9,13 +9,16 @@ const onceMs = 50
 const slowMs = 700
 const remedy = 'let the proxy pass event streams on as they come (nginx: proxy_buffering off), and not compress them'
 
+const silent = warning('no event within 5 s: the proxy buffers event streams, or the MUXI Core does not begin to answer', `${remedy}; without a proxy see how fast the Core answers`)
+
 /** Asks an agent something: when the first event comes, and whether the others come one by one. */
 export async function checkStream (place: Place, key: string | undefined, say: string): Promise<Check> {
   return await check('stream', 'event stream', async () => {
     if (key === undefined) return warning('not checked: no key of a user', 'set MUXI_API_DOCTOR_KEY (or --key), or core.client_key')
     const answer = await visit(place, '/api/v1/chat/stream', {
       method: 'POST', headers: { authorization: `Bearer ${key}`, accept: 'text/event-stream', 'accept-encoding': 'gzip' }, body: { content: say, user_id: 'doctor' }
-    })
+    }).catch((error: unknown) => { if (!(error instanceof Silence)) throw error })
+    if (answer === undefined) return silent
     if (answer.status === 401 || answer.status === 403) return failed(refusalOf(answer), 'give the key of a user: MUXI_API_DOCTOR_KEY or --key')
     if (answer.status !== 200) return failed(refusalOf(answer), 'see the lines of the MUXI Core and the log of the server')
     return judge(answer)
@@ -27,7 +30,7 @@ function judge ({ headers, pieces, text, ended }: Answer): Finding {
   if (!type.startsWith('text/event-stream')) return warning(`what comes is ${type}, no event stream`, 'the proxy must pass answers on unchanged')
   if (headers['content-encoding'] !== undefined) return warning(`event streams are compressed (${headers['content-encoding']}), and so wait for more`, remedy)
   const [first, last] = [pieces[0]?.at, pieces.at(-1)?.at]
-  if (first === undefined || last === undefined) return warning('no event within 5 s', `${remedy}; if they do not buffer, the Core is slow to begin`)
+  if (first === undefined || last === undefined) return silent
   const spread = last - first
   const words = text.match(/^event: content$/gm)?.length ?? 0
   const when = `the first event after ${Math.round(first)} ms`

@@ -28,6 +28,9 @@ export interface Answer {
   remoteAddress: string
 }
 
+/** Not a byte of an answer came in time. */
+export class Silence extends Error {}
+
 const most = 4_194_304
 
 /** One call over a connection of its own; an answer without end is what came in time. Redirects are not followed: a key goes nowhere else. */
@@ -36,7 +39,7 @@ export async function visit (place: Place, path: string, { method = 'GET', heade
   const payload = body === undefined ? undefined : JSON.stringify(body)
   const message = ask(place, path, { method, headers: { ...headers, ...(payload !== undefined && { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(payload)) }) } })
   // Ours ends before that of the check, which would lose what came.
-  const timer = setTimeout(() => { message.destroy(new Error(`no answer within ${patienceMs / 1_000} s`)) }, patienceMs - 300)
+  const timer = setTimeout(() => { message.destroy(new Silence(`no answer within ${patienceMs / 1_000} s`)) }, patienceMs - 300)
   message.end(payload)
   try {
     return await new Promise<Answer>((resolve, reject) => {

@@ -7,7 +7,9 @@ import { connect as connectTls } from 'node:tls'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { describe, expect } from 'vitest'
 import { buildApp } from '../../app.ts'
-import { as, configFor, test as base } from '../app.ts'
+import type { Check } from '../../cli/doctor/check.ts'
+import { as, configFor, keys, test as base } from '../app.ts'
+import { Run } from '../cli/run.ts'
 import { cache, freePort, installed, root, run, skipped, started, temporary, until } from './processes.ts'
 
 const venv = join(cache, 'caddy-2.11.7')
@@ -15,7 +17,7 @@ const caddy = join(venv, 'bin', 'caddy')
 /** Not the proxy's own address, so that the two can be told apart. */
 const client = '127.0.0.2'
 
-interface Fixtures { app: FastifyInstance, port: number, seen: Pick<FastifyRequest, 'ip' | 'protocol' | 'host'>[], session: ClientHttp2Session }
+interface Fixtures { app: FastifyInstance, port: number, cert: { cert: string, key: string, folder: string }, seen: Pick<FastifyRequest, 'ip' | 'protocol' | 'host'>[], session: ClientHttp2Session }
 
 /** A client on HTTP/2, Caddy with the example file, the server behind it. */
 const test = base.extend<Fixtures>({
@@ -29,13 +31,16 @@ const test = base.extend<Fixtures>({
     await use(app)
     await app.close()
   },
-  session: async ({ port, url }, use) => {
+  cert: async ({}, use) => {
     await using folder = await temporary()
     const cert = join(folder.path, 'cert.pem')
     const key = join(folder.path, 'key.pem')
-    await run('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', cert])
+    await run('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '30', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', cert])
+    await use({ cert, key, folder: folder.path })
+  },
+  session: async ({ port, url, cert: { cert, key, folder } }, use) => {
     const example = await readFile(join(root, 'Caddyfile.example'), 'utf8')
-    const file = join(folder.path, 'Caddyfile')
+    const file = join(folder, 'Caddyfile')
     await writeFile(file, `{
       admin off
       auto_https disable_redirects
@@ -49,7 +54,7 @@ const test = base.extend<Fixtures>({
       })
       session.once('connect', () => { resolve(session) }).once('error', reject)
     })
-    const env = { SITE: `localhost:${port}`, UPSTREAM: new URL(url).host, HOME: folder.path, XDG_DATA_HOME: folder.path, XDG_CONFIG_HOME: folder.path }
+    const env = { SITE: `localhost:${port}`, UPSTREAM: new URL(url).host, HOME: folder, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder }
     const stop = await started(caddy, ['run', '--config', file, '--adapter', 'caddyfile'], env, async () =>
       await open().then((session) => { session.destroy(); return true }, () => false))
     const session = await open()
@@ -142,6 +147,22 @@ describe.skipIf(skipped(missing))('behind Caddy', async () => {
 
     expect(headers[':status']).toBe(200)
     expect(text).toContain('"serverInfo"')
+  })
+
+  test('the doctor finds nothing amiss', async ({ session, core, port, cert }) => {
+    const doctor = new Run(['doctor', '--json', '--ca', cert.cert, '--say', slowChat.content], {
+      cwd: cert.folder, env: { PATH: process.env.PATH ?? '', MUXI_CORE_URI: core.url, MUXI_CORE_ADMIN_KEY: keys.admin, MUXI_CORE_CLIENT_KEY: keys.user, MUXI_API_TRUST_PROXY: '127.0.0.1', MUXI_API_PUBLIC_URL: `https://localhost:${port}` }
+    })
+    const { code, stdout } = await doctor.end()
+    const { ok, checks } = JSON.parse(stdout) as { ok: boolean, checks: Check[] }
+    const factOf = (id: string) => checks.find((check) => check.id === id)?.fact
+
+    expect(session.closed).toBe(false)
+    expect(checks.filter(({ status }) => status !== 'ok')).toEqual([])
+    expect({ code, ok }).toEqual({ code: 0, ok: true })
+    expect(factOf('tls')).toMatch(/^TLSv1\.3, .*, HTTP\/2$/)
+    expect(factOf('forwarding')).toContain(', https, localhost')
+    expect(factOf('stream')).toContain('10 pieces one by one')
   })
 
   test.for([
