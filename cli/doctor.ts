@@ -51,12 +51,15 @@ export default async function (args: string[]): Promise<void> {
     checks = await checkAll(loaded, { url, ca: trusted, key, say: flags['no-chat'] === true ? undefined : text('say') ?? words })
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    checks = error.message.split('\n').map((fault) => ({ id: 'settings', what: 'settings', ...failed(fault, 'nothing else is checked before the settings are valid') }))
+    checks = error.message.split('\n').map((fault) => ({ id: 'settings', what: 'settings', ...failed(fault, 'mend it: nothing else is checked before the settings are valid') }))
+  } finally {
+    done()
   }
-  done()
   const shown = masked(checks, secrets)
-  process.stdout.write(flags.json === true ? jsonOf(shown) : linesOf(shown, process.stdout.isTTY && !('NO_COLOR' in process.env)))
-  if (!isWell(checks)) process.exitCode = 1
+  const report = flags.json === true ? jsonOf(shown) : linesOf(shown, process.stdout.isTTY && !('NO_COLOR' in process.env))
+  await new Promise((resolve) => { process.stdout.write(report, resolve) })
+  // Not by itself: looking up a name may go on for long after its check has ended.
+  process.exit(isWell(checks) ? 0 : 1)
 }
 
 /** All groups at once, in the order in which they are read. */

@@ -11,7 +11,7 @@ export async function checkForwarding (place: Place, key: string | undefined): P
     const answer = await visit(place, '/api/v1/system/status', { headers: { authorization: `Bearer ${key}` } })
     const { request } = membersOf(answer.text) as { request?: Arrival }
     if (answer.status !== 200) return refused(answer)
-    return request === undefined ? warning('not checked: the server is older than this command', 'restart it with this version') : judge(place, answer, request)
+    return request === undefined ? warning('not checked: the server is older than this command', 'restart it with this version') : judgeArrival(place, answer, request)
   })
 }
 
@@ -21,11 +21,12 @@ function refused (answer: Answer): Finding {
     : 'the server must take core.admin_key as the key of a caller: see the line of the admin key')
 }
 
-function judge ({ url }: Place, { localAddress, remoteAddress }: Answer, { address, peer, forwarded, protocol, host }: Arrival): Finding {
+/** What the way that a call took tells of the proxies on it. */
+export function judgeArrival ({ url }: Pick<Place, 'url'>, { localAddress, remoteAddress }: Pick<Answer, 'localAddress' | 'remoteAddress'>, { address, peer, forwarded, protocol, host }: Arrival): Finding {
   const [seen, last, own, far] = [address, peer, localAddress, remoteAddress].map(plainAddress) as [string, string, string, string]
   const { protocol: scheme, host: name } = new URL(url)
   if (forwarded === 'ignored') return warning(`the proxy at ${last} tells whose call it is, and the server does not listen: to it all callers are ${seen}`, `set api.trust_proxy (MUXI_API_TRUST_PROXY) to ${last}`)
-  if (isInside(seen) && seen !== own && !isLoopback(own) && !isInside(far)) return warning(`the server takes this call for one of ${seen}, which is the proxy, it seems`, 'let the proxy send X-Forwarded-For, and name it in api.trust_proxy')
+  if (isProxy(seen, own, far)) return warning(`the server takes this call for one of ${seen}, which is the proxy, it seems`, 'let the proxy send X-Forwarded-For, and name it in api.trust_proxy')
   if (`${protocol}:` !== scheme) {
     return warning(`the call came by ${scheme.slice(0, -1)}, the server takes it for ${protocol}`, forwarded === 'none'
       ? `let the proxy send X-Forwarded-For and X-Forwarded-Proto, and set api.trust_proxy to its address (${last})`
@@ -33,4 +34,10 @@ function judge ({ url }: Place, { localAddress, remoteAddress }: Answer, { addre
   }
   if (host !== name) return warning(`the call was for ${name}, the server takes it for ${host}`, 'let the proxy pass Host on as it is, or send X-Forwarded-Host')
   return ok(`the server sees ${seen}, ${protocol}, ${host}${forwarded === 'counted' ? `, through the proxy at ${last}` : ''}`)
+}
+
+/** Whether the address that the server sees must be that of whoever took our connection, since it can be neither ours nor that of a router before us. */
+function isProxy (seen: string, own: string, far: string): boolean {
+  if (seen === own || isLoopback(own)) return false
+  return isLoopback(seen) || seen === far || (isInside(seen) && !isInside(far))
 }

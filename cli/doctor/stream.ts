@@ -15,17 +15,26 @@ const silent = warning('no event within 5 s: the proxy buffers event streams, or
 export async function checkStream (place: Place, key: string | undefined, say: string): Promise<Check> {
   return await check('stream', 'event stream', async () => {
     if (key === undefined) return warning('not checked: no key of a user', 'set MUXI_API_DOCTOR_KEY (or --key), or core.client_key')
-    const answer = await visit(place, '/api/v1/chat/stream', {
-      method: 'POST', headers: { authorization: `Bearer ${key}`, accept: 'text/event-stream', 'accept-encoding': 'gzip' }, body: { content: say, user_id: 'doctor' }
-    }).catch((error: unknown) => { if (!(error instanceof Silence)) throw error })
-    if (answer === undefined) return silent
+    const ask = async (body: object) => await visit(place, '/api/v1/chat/stream', {
+      method: 'POST', headers: { authorization: `Bearer ${key}`, accept: 'text/event-stream', 'accept-encoding': 'gzip' }, body: { content: say, ...body }
+    })
+    let answer: Answer
+    try {
+      answer = await ask({ user_id: 'doctor' })
+      // A key that is bound to a user speaks for that one alone.
+      if (answer.status === 403) answer = await ask({})
+    } catch (error) {
+      if (error instanceof Silence) return silent
+      throw error
+    }
     if (answer.status === 401 || answer.status === 403) return failed(refusalOf(answer), 'give the key of a user: MUXI_API_DOCTOR_KEY or --key')
     if (answer.status !== 200) return failed(refusalOf(answer), 'see the lines of the MUXI Core and the log of the server')
-    return judge(answer)
+    return judgeStream(answer)
   })
 }
 
-function judge ({ headers, pieces, text, ended }: Answer): Finding {
+/** What the times of the pieces tell. */
+export function judgeStream ({ headers, pieces, text, ended }: Pick<Answer, 'headers' | 'pieces' | 'text' | 'ended'>): Finding {
   const type = headers['content-type'] ?? 'nothing'
   if (!type.startsWith('text/event-stream')) return warning(`what comes is ${type}, no event stream`, 'the proxy must pass answers on unchanged')
   if (headers['content-encoding'] !== undefined) return warning(`event streams are compressed (${headers['content-encoding']}), and so wait for more`, remedy)
