@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect } from 'vitest'
 import type { CoreCall } from '../../../core/embedded/index.ts'
-import { as, keys, test } from '../../app.ts'
+import { answersOf, type KeyAnswers } from '../../../testing.ts'
+import { as, keys, test as base } from '../../app.ts'
 
+const test = base.extend<{ answers: KeyAnswers }>({ answers: async ({ core }, use) => { await use(answersOf(core)) } })
 const bearer = (key: string) => ({ authorization: `Bearer ${key}` })
 const list = { url: '/api/v1/agents' }
 const chat = (headers: Record<string, string>, body: object = {}) => ({ method: 'POST' as const, url: '/api/v1/chat', headers, payload: { content: 'Hi', ...body } })
-const introspections = (calls: CoreCall[]) => calls.filter(({ path }) => path === '/v1/auth/introspect').length
 
 describe('the form of a key', () => {
   const malformed: [what: string, headers: Record<string, string>][] = [
@@ -98,11 +99,11 @@ test('a user key on an operation for admins is told which level it lacks', async
   expect(res.json()).toMatchObject({ error: { code: 'forbidden', message: 'this needs a key of level admin' } })
 })
 
-test('a thousand first uses of one key at once are one question to the Core', async ({ app, core }) => {
-  const answers = await Promise.all(Array.from({ length: 1_000 }, async () => await app.inject({ ...list, headers: bearer('wrong-wrong') })))
+test('a thousand first uses of one key at once are one question to the Core', async ({ app, answers }) => {
+  const statuses = await Promise.all(Array.from({ length: 1_000 }, async () => (await app.inject({ ...list, headers: bearer('wrong-wrong') })).statusCode))
 
-  expect(answers.every(({ statusCode }) => statusCode === 401)).toBe(true)
-  expect(introspections(core.calls)).toBe(1)
+  expect(new Set(statuses)).toEqual(new Set([401]))
+  expect(answers.asked).toBe(1)
 })
 
 describe('with short caches', () => {
@@ -120,12 +121,12 @@ describe('with short caches', () => {
 })
 
 describe('a Core that gives no verdict', () => {
-  test('because it is away is 503 with Retry-After, never 401', async ({ app, core }) => {
-    await core.down()
-    const answers = [await app.inject({ ...list, headers: bearer('some-key') }), await app.inject({ ...list, headers: bearer('some-key') })]
-    await core.up()
+  test('because it is away is 503 with Retry-After, never 401', async ({ app, answers }) => {
+    await answers.away()
+    const both = [await app.inject({ ...list, headers: bearer('some-key') }), await app.inject({ ...list, headers: bearer('some-key') })]
+    await answers.back()
 
-    for (const res of answers) {
+    for (const res of both) {
       expect(res.statusCode).toBe(503)
       expect(res.headers['retry-after']).toBe('1')
       expect(res.headers['www-authenticate']).toBeUndefined()
@@ -134,13 +135,19 @@ describe('a Core that gives no verdict', () => {
     await expect.poll(async () => (await app.inject({ ...list, headers: bearer(keys.admin) })).statusCode).toBe(200)
   })
 
-  test.for([
-    ['garbage', { garbage: 'html' }, 502], ['an empty answer', { garbage: 'empty' }, 502], ['another role', { status: 200, body: '{"active":true,"scope":"superadmin"}' }, 502],
-    ['an error', { status: 500 }, 503], ['an overload', { status: 503 }, 503], ['a reset', { drop: true }, 503]
-  ] as const)('but %s is an error that is not remembered', async ([, fault, status], { app, core }) => {
-    const heal = core.fail({ ...fault, path: '/v1/auth/introspect' })
+  const faults: [what: string, fault: (answers: KeyAnswers) => void, status: number][] = [
+    ['garbage', ({ garbage }) => { garbage() }, 502],
+    ['an empty answer', ({ garbage }) => { garbage('empty') }, 502],
+    ['another role', ({ garbage }) => { garbage('role') }, 502],
+    ['an error', ({ failing }) => { failing(500) }, 503],
+    ['an overload', ({ failing }) => { failing(503) }, 503],
+    ['a reset', ({ failing }) => { failing(0) }, 503]
+  ]
+
+  test.for(faults)('but %s is an error that is not remembered', async ([, fault, status], { app, answers }) => {
+    fault(answers)
     const failed = await app.inject({ ...list, headers: as('admin') })
-    heal()
+    answers.heal()
     await expect.poll(() => app.core.state).toBe('up')
     const healed = await app.inject({ ...list, headers: as('admin') })
 
@@ -148,9 +155,9 @@ describe('a Core that gives no verdict', () => {
     expect(failed.headers['www-authenticate']).toBeUndefined()
   })
 
-  test('does not keep a key that is known from being served', async ({ app, core }) => {
+  test('does not keep a key that is known from being served', async ({ app, answers }) => {
     await app.inject({ ...list, headers: as('admin') })
-    core.fail({ path: '/v1/auth/introspect', status: 503 })
+    answers.failing(503)
 
     expect((await app.inject({ ...list, headers: as('admin') })).statusCode).toBe(200)
   })
