@@ -5,7 +5,8 @@ import { stopAll } from './processes.ts'
 import { resultOf, tableOf, type Options, type Outcome } from './report.ts'
 
 const scenarios: Record<string, () => Promise<{ default: (options: Options) => Promise<Outcome> }>> = {
-  rest: async () => await import('./scenarios/rest.ts')
+  rest: async () => await import('./scenarios/rest.ts'),
+  keys: async () => await import('./scenarios/keys.ts')
 }
 
 const usage = `Measures the CPU time of muxi-api per unit of work, against bare peers in the same run.
