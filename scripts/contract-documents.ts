@@ -3,6 +3,7 @@ import { buildApp } from '../app.ts'
 import { loadConfig } from '../config.ts'
 import { capabilities } from '../core/capabilities.ts'
 import { reasonAgainst } from '../plugins/mcp/tools.ts'
+import type { Access } from '../schemas/contract.ts'
 import { migrationPage } from './migration-page.ts'
 
 /** The documents that follow from the contracts, as they are committed: by path, relative to the project. */
@@ -42,9 +43,33 @@ function operationsTable ({ operations }: FastifyInstance): string {
     'Capability: what the MUXI Core must offer; a Core without it makes the operation answer 501 `not_implemented` and hides the tool.',
     'Where the table says "in part without", such a Core still serves what it can; the rest is 501.',
     '',
+    ...levelsTable(operations),
+    '',
+    '## All of them',
+    '',
     '| method | path | operation id | level | MCP tool | Core capability | what it does |',
     '| --- | --- | --- | --- | --- | --- | --- |',
     ...rows,
     ''
   ].join('\n')
+}
+
+/** What each level opens beyond the one below, and which of it only reads. */
+function levelsTable (operations: FastifyInstance['operations']): string[] {
+  const shown = operations.filter(({ hidden }) => !hidden)
+  const count = (number: number) => `${number} of ${shown.length}`
+  const rows = (['public', 'user', 'admin'] satisfies Access[]).map((level) => {
+    const own = shown.filter(({ access }) => access === level)
+    const tools = own.filter((operation) => reasonAgainst(operation) === undefined).length
+    return `| ${level} | ${count(own.length)} | ${tools} | ${own.map(({ id, method }) => `\`${id}\`${method === 'GET' ? '' : '*'}`).join(', ')} |`
+  })
+  return [
+    '## By access level',
+    '',
+    'A level opens what stands in its row and in those above; `*` marks what is no mere reading.',
+    '',
+    '| level | operations | of them tools | which |',
+    '| --- | --- | --- | --- |',
+    ...rows
+  ]
 }
