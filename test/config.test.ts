@@ -93,6 +93,10 @@ describe('the order', () => {
     expect(sources).toMatchObject({ 'core.uri': 'default', 'api.trust_proxy': 'flag' })
   })
 
+  test('the key that the doctor reads from the environment may stand beside the settings', ({ load }) => {
+    expect(load({ env: { MUXI_API_DOCTOR_KEY: 'sk_muxi_user_of_the_doctor' } }).config.api.port).toBe(8000)
+  })
+
   test('a file may be empty, and so may a group', ({ load }) => {
     expect(load({ yaml: '# nothing yet\n' }).config.api.port).toBe(8000)
     expect(load({ yaml: 'core:\n  # uri: elsewhere\napi:\n  port: 9\n' }).config).toMatchObject({ core: { retries: 2 }, api: { port: 9 } })

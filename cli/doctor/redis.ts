@@ -73,7 +73,11 @@ async function write (redis: Redis, prefix: string): Promise<Finding> {
 async function clock (redis: Redis): Promise<Finding> {
   const before = Date.now()
   const [seconds, micros] = (await redis.time()).map(Number)
-  const skew = seconds! * 1_000 + micros! / 1_000 - (before + Date.now()) / 2
+  return judgeClock(seconds! * 1_000 + micros! / 1_000 - (before + Date.now()) / 2)
+}
+
+/** What a clock of Redis that is so many ms away means. */
+export function judgeClock (skew: number): Finding {
   if (Math.abs(skew) <= warnMs) return ok('agrees within 2 s')
   return (Math.abs(skew) > failMs ? failed : warning)(`Redis is ${skewWords(skew)}`, 'let both keep time by NTP: limits and records end by the clock')
 }

@@ -2,6 +2,7 @@ import { createServer } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
 import { judgeArrival } from '../../cli/doctor/forwarding.ts'
+import { judgeClock } from '../../cli/doctor/redis.ts'
 import { linesOf } from '../../cli/doctor/report.ts'
 import { checkStream, judgeStream } from '../../cli/doctor/stream.ts'
 import { listening } from '../core/client.ts'
@@ -53,6 +54,10 @@ test.for([
   ['with a failure', { ...heard([20, 400]), text: 'event: error\ndata: {}\n\n' }, 'failed', 'the agent failed']
 ] as const)('a stream that comes %s', ([, answer, status, fact]) => {
   expect(judgeStream({ ...answer, pieces: [...answer.pieces] })).toMatchObject({ status, fact: expect.stringContaining(fact) })
+})
+
+test.for([[1_900, 'ok', 'agrees'], [-2_100, 'warning', '2.1 s behind'], [29_000, 'warning', '29.0 s ahead of'], [-31_000, 'failed', '31.0 s behind']] as const)('a clock of Redis that is %d ms away is %s', ([skew, status, fact]) => {
+  expect(judgeClock(skew)).toMatchObject({ status, fact: expect.stringContaining(fact) })
 })
 
 test('a key that is bound to a user chats as that user', async () => {
