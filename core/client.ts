@@ -128,7 +128,10 @@ export class CoreClient {
     try {
       return await (isAsked ? introspect(send, key, { adminKey: this.#settings.admin_key ?? '', roles: this.#settings, signed: this.#signed }) : probe(send, key))
     } catch (error) {
-      throw this.#failure(error, undefined)
+      const failure = this.#failure(error, undefined)
+      // Late is as good as never: whoever shows a key is told to come back, not that the call took too long.
+      if (!(failure instanceof ApiError) || failure.code !== 'core_timeout') throw failure
+      throw new ApiError('core_unavailable', 'the MUXI Core did not judge the key in time', { cause: failure.message, retryAfter: 1 })
     }
   }
 

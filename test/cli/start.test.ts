@@ -107,7 +107,7 @@ describe('a signal to stop', () => {
     await expect(stuck).rejects.toThrow()
     expect(await server.end()).toMatchObject({ code: 0 })
     expect(performance.now() - began).toBeGreaterThan(250)
-    expect(performance.now() - began).toBeLessThan(3_000)
+    expect(performance.now() - began).toBeLessThan(10_000)
     await expect.poll(() => [...core.requests.values()][0]?.status).toBe('cancelled')
   })
 

@@ -283,7 +283,7 @@ test('a Core that answers and then holds the stream open does not hold the calle
 
   expect(items).toHaveLength(1)
   expect(error).toBeUndefined()
-  expect(performance.now() - began).toBeLessThan(2_000)
+  expect(performance.now() - began).toBeLessThan(10_000)
   await expect.poll(() => closed).toBe(true)
 })
 
