@@ -36,7 +36,7 @@ const system: FastifyPluginAsyncTypebox = async (app) => {
       components: { core: { status, ...rounded(latency), ...app.core.ways }, ...redis },
       missing_capabilities: app.core.missing,
       // A tool call came in with the request to /mcp.
-      request: arrivalOf(request.outer ?? request)
+      arrival: arrivalOf(request.outer ?? request)
     }
   })
 
@@ -46,7 +46,7 @@ const system: FastifyPluginAsyncTypebox = async (app) => {
   })
 }
 
-function arrivalOf ({ ip, ips = [], protocol, host, headers, raw }: Arrival): SystemStatus['request'] {
+function arrivalOf ({ ip, ips = [], protocol, host, headers, raw }: Arrival): SystemStatus['arrival'] {
   return {
     address: ip,
     peer: raw.socket.remoteAddress ?? ip,

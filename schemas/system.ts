@@ -53,7 +53,7 @@ export const SystemStatus = Type.Object({
   core_version: Type.Optional(Type.String({ description: 'Of the MUXI Core' })),
   components: Type.Object({ core: CoreComponent, redis: Type.Optional(Component) }),
   missing_capabilities: Type.Array(Type.String({ examples: ['knowledge.search'] }), { description: 'What this MUXI Core cannot do, as `details.capability` of a 501 names it' }),
-  request: Arrival
+  arrival: Arrival
 }, { title: 'SystemStatus' })
 export type SystemStatus = Static<typeof SystemStatus>
 

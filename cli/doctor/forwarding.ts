@@ -2,16 +2,16 @@ import type { SystemStatus } from '../../schemas/system.ts'
 import { type Check, check, type Finding, isInside, isLoopback, ok, plainAddress, warning } from './check.ts'
 import { errorIn, membersOf, refusalOf, visit, type Answer, type Place } from './visit.ts'
 
-type Arrival = SystemStatus['request']
+type Arrival = SystemStatus['arrival']
 
 /** Whether the server knows the address, protocol and host that clients use: it is asked how our own call came in. */
 export async function checkForwarding (place: Place, key: string | undefined): Promise<Check> {
   return await check('forwarding', 'forwarding', async () => {
     if (key === undefined) return warning('not checked: only an admin may ask how calls come in', 'set core.admin_key (MUXI_CORE_ADMIN_KEY)')
     const answer = await visit(place, '/api/v1/system/status', { headers: { authorization: `Bearer ${key}` } })
-    const { request } = membersOf(answer.text) as { request?: Arrival }
+    const { arrival } = membersOf(answer.text) as { arrival?: Arrival }
     if (answer.status !== 200) return refused(answer)
-    return request === undefined ? warning('not checked: the server is older than this command', 'restart it with this version') : judgeArrival(place, answer, request)
+    return arrival === undefined ? warning('not checked: the server is older than this command', 'restart it with this version') : judgeArrival(place, answer, arrival)
   })
 }
 

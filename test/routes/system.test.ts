@@ -28,7 +28,7 @@ test('system_status_get tells how this server and its Core are', async ({ app, c
       }
     },
     missing_capabilities: [],
-    request: { address: '127.0.0.1', peer: '127.0.0.1', forwarded: 'none', protocol: 'http', host: 'localhost:80', http_version: '1.1' }
+    arrival: { address: '127.0.0.1', peer: '127.0.0.1', forwarded: 'none', protocol: 'http', host: 'localhost:80', http_version: '1.1' }
   }])
 })
 
@@ -37,7 +37,7 @@ const forwarded = { 'x-forwarded-for': '203.0.113.7', 'x-forwarded-proto': 'http
 test('what a proxy says of a call is told as ignored while nobody trusts that proxy', async ({ app }) => {
   const res = await app.inject({ ...request, headers: { ...request.headers, ...forwarded } })
 
-  expect(res.json()).toMatchObject({ request: { address: '127.0.0.1', peer: '127.0.0.1', forwarded: 'ignored', protocol: 'http' } })
+  expect(res.json()).toMatchObject({ arrival: { address: '127.0.0.1', peer: '127.0.0.1', forwarded: 'ignored', protocol: 'http' } })
 })
 
 describe('behind a trusted proxy', () => {
@@ -51,8 +51,8 @@ describe('behind a trusted proxy', () => {
     })
     const { result } = JSON.parse(tool.body.replace(/^event: message\ndata: /, '')) as { result: unknown }
 
-    expect(rest.json()).toMatchObject({ request: { address: '203.0.113.7', peer: '127.0.0.1', forwarded: 'counted', protocol: 'https', host: 'api.example.com' } })
-    expect(result).toMatchObject({ structuredContent: { request: { address: '203.0.113.7', forwarded: 'counted', protocol: 'https', host: 'localhost' } } })
+    expect(rest.json()).toMatchObject({ arrival: { address: '203.0.113.7', peer: '127.0.0.1', forwarded: 'counted', protocol: 'https', host: 'api.example.com' } })
+    expect(result).toMatchObject({ structuredContent: { arrival: { address: '203.0.113.7', forwarded: 'counted', protocol: 'https', host: 'localhost' } } })
   })
 })
 
