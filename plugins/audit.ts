@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { setImmediate as turn } from 'node:timers/promises'
 import fp from 'fastify-plugin'
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import pino from 'pino'
 import type { AuditEvent, AuditQuery } from '../schemas/audit.ts'
 
@@ -81,11 +81,13 @@ export default fp(async (app) => {
     }
   })
 
-  app.addHook('onResponse', (request, reply, done) => {
-    const { method, routeOptions: { config: { access } }, caller } = request
-    if (access === 'admin' && method !== 'GET' && method !== 'HEAD' && reply.statusCode < 400) note({ event: 'admin_change', key: nameOf(caller.keyDigest) }, request)
-    done()
+  app.addHook('onRoute', (route) => {
+    const isRead = [route.method].flat().every((method) => method === 'GET' || method === 'HEAD')
+    if (route.config?.access === 'admin' && !isRead) route.onResponse = [...[route.onResponse ?? []].flat(), changed]
   })
+  async function changed (request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    if (reply.statusCode < 400) note({ event: 'admin_change', key: nameOf(request.caller.keyDigest) }, request)
+  }
 }, { name: 'audit', dependencies: ['cluster', 'telemetry'] })
 
 function nameOf (digest: string): string {
