@@ -15,7 +15,6 @@ interface Origin {
   /** Names an address in the cluster without being it. */
   digest: (text: string) => string
   onBlock?: (kind: Kind, attempt: Attempt, seconds: number) => void
-  clock?: () => number
 }
 
 const windowMs = 60_000
@@ -37,12 +36,10 @@ const mostSlowed = 200
 export class Attempts {
   readonly #origin: Origin
   readonly #turns = new LRUCache<string, number>({ max: 10_000 })
-  readonly #clock: () => number
   #slowed = 0
 
   constructor (origin: Origin) {
     this.#origin = origin
-    this.#clock = origin.clock ?? (() => performance.now())
   }
 
   /** Before the Core is asked; throws 429. `isStranger`: nobody here has seen the key be good. */
@@ -50,10 +47,10 @@ export class Attempts {
     if (this.#origin.most() === 0) return
     const keyLeft = await this.#left('key', digest)
     if (keyLeft > 0) throw tooMany(keyLeft)
-    const place = networkOf(address)
-    const left = isStranger ? await this.#left('address', this.#origin.digest(place)) : 0
+    const place = this.#placeOf(address)
+    const left = isStranger ? await this.#left('address', place) : 0
     if (left <= 0) return
-    const now = this.#clock()
+    const now = performance.now()
     const turn = Math.max(now, this.#turns.get(place) ?? 0)
     if (turn - now > paceMs * mostWaiting) throw tooMany(left)
     this.#turns.set(place, turn + paceMs)
@@ -64,16 +61,21 @@ export class Attempts {
   async failed (attempt: Attempt, isNew: boolean): Promise<void> {
     const most = this.#origin.most()
     if (most === 0) return
+    const place = this.#placeOf(attempt.address)
     const counts = await Promise.all([
       this.#count('key', attempt.digest, attempt, most),
-      isNew ? this.#count('address', this.#origin.digest(networkOf(attempt.address)), attempt, most) : 0
+      isNew ? this.#count('address', place, attempt, most) : 0
     ])
-    const left = Math.max(...await Promise.all([this.#left('key', attempt.digest), this.#left('address', this.#origin.digest(networkOf(attempt.address)))]))
+    const left = Math.max(...await Promise.all([this.#left('key', attempt.digest), this.#left('address', place)]))
     if (left > 0) throw tooMany(left)
     const over = Math.max(...counts) - Math.ceil(most / 2)
     if (over <= 0 || this.#slowed >= mostSlowed) return
     this.#slowed++
     await sleep(Math.min(slowestMs, 50 * 2 ** over)).finally(() => { this.#slowed-- })
+  }
+
+  #placeOf (address: string): string {
+    return this.#origin.digest(networkOf(address))
   }
 
   /** While the cluster cannot be reached nobody is counted, and nobody blocked. */

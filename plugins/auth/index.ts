@@ -144,14 +144,16 @@ export default fp(async (app) => {
 
   /** What can be looked at; undefined where there is nothing, or no key of any Core. */
   function shownBy (request: FastifyRequest): Shown | undefined {
+    const takesTickets = request.routeOptions.config.ticket === true
     const { ticket } = request.query as { ticket?: unknown }
-    const fromQuery = request.routeOptions.config.ticket === true && typeof ticket === 'string' ? ticket : undefined
+    const fromQuery = takesTickets && typeof ticket === 'string' ? ticket : undefined
     const text = keyIn(request) ?? fromQuery
     if (text === undefined) return undefined
     const grant = tokens.open(text)
     if (grant === undefined) return text === fromQuery || !form.test(text) ? undefined : { key: text, digest: digests.ofKey(text), grant, tokenDigest: undefined }
     // A ticket opens streams alone; a token in a URL would outlive it.
-    if ((grant.kind === 'ticket') !== (request.routeOptions.config.ticket === true && (grant.kind === 'ticket' || text === fromQuery))) return undefined
+    const isInPlace = grant.kind === 'ticket' ? takesTickets : text !== fromQuery
+    if (!isInPlace) return undefined
     return { key: grant.key, digest: digests.ofKey(grant.key), grant, tokenDigest: digests.ofKey(text) }
   }
 

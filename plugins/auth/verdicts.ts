@@ -133,7 +133,10 @@ export class Verdicts {
     for (let round = 0; round < 2; round++) {
       const began = this.#denials
       const found = await shared?.read(digest)
-      if (found?.state === 'revoked') return this.#refused(() => { this.revoke(digest, found.leftMs) })
+      if (found?.state === 'revoked') {
+        this.revoke(digest, found.leftMs)
+        return undefined
+      }
       if (found?.state === 'no') {
         this.deny(digest)
         if (found.ageMs < this.#origin.settings().key_cache_negative_ms) return undefined
@@ -151,10 +154,9 @@ export class Verdicts {
       if (this.isRevoked(digest)) return undefined
       if (verdict === undefined) {
         const wasGood = this.#yes.has(digest) || found?.state === 'yes'
-        return this.#refused(() => {
-          this.deny(digest)
-          shared?.refuse(digest, wasGood)
-        })
+        this.deny(digest)
+        shared?.refuse(digest, wasGood)
+        return undefined
       }
       // Another instance may have heard a no meanwhile: then what is shared has changed.
       if (found !== undefined && await shared?.commit(digest, found, verdict) === false) continue
@@ -196,11 +198,6 @@ export class Verdicts {
     // Whoever cannot hear of a no must ask.
     if (this.#origin.shared?.isBlind === true) return { age, soft: 0, ceiling: 0 }
     return access === 'admin' ? { age, soft: 0, ceiling: staleAdmin } : { age, soft, ceiling: stale }
-  }
-
-  #refused (note: () => void): undefined {
-    note()
-    return undefined
   }
 }
 
