@@ -203,6 +203,8 @@ function faultsIn (values: Record<string, Record<string, unknown> | undefined>, 
       if (typeof path === 'string' && !existsSync(path)) faults.add(`${group}.${name}: there is no file ${path}`)
     }
   }
+  const { jwt_issuer: issuer, jwt_audience: audience, jwt_jwks_uri: jwksUri } = groupOf(values, 'api') ?? {}
+  if (issuer !== undefined && (audience === undefined || jwksUri === undefined)) faults.add('api.jwt_issuer needs api.jwt_audience and api.jwt_jwks_uri beside it: whom a token is for and where its keys are')
   return [...faults]
 }
 

@@ -1,9 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test as base } from 'vitest'
 import { ConfigError, loadConfig, normalUri, shown, type Loaded } from '../config.ts'
 import { settings } from '../schemas/config.ts'
+import { folder } from './fixtures/folder.ts'
 
 /** The text of each place that a setting may come from. */
 interface Places { yaml?: string, json?: string, dotEnv?: string, env?: Record<string, string>, flags?: Record<string, string> }
@@ -15,11 +15,7 @@ interface Fixtures {
 }
 
 const test = base.extend<Fixtures>({
-  folder: async ({}, use) => {
-    const folder = mkdtempSync(join(tmpdir(), 'config-'))
-    await use(folder)
-    rmSync(folder, { recursive: true })
-  },
+  folder,
   load: async ({ folder }, use) => {
     await use(({ yaml, json, dotEnv, env = {}, flags = {} } = {}) => {
       if (yaml !== undefined) writeFileSync(join(folder, 'muxi-api.yaml'), yaml)
@@ -174,6 +170,14 @@ describe('what is wrong', () => {
     expect(faults({ yaml: 'api: 5', env: { MUXI_API_PORT: '9' } })).toEqual(['api must be object'])
     expect(faults({ flags: { config: 'missing.yaml' } })).toEqual([`there is no configuration file ${join(folder, 'missing.yaml')}`])
     expect(faults({ flags: { config: folder } })).toEqual([expect.stringMatching(/ cannot be read: EISDIR/)])
+  })
+
+  test('an issuer of JWTs needs to be known whole', ({ faults, load }) => {
+    const [issuer, audience, keys] = [{ MUXI_API_JWT_ISSUER: 'https://id.example.com' }, { MUXI_API_JWT_AUDIENCE: 'muxi-api' }, { MUXI_API_JWT_JWKS_URI: 'https://id.example.com/jwks.json' }]
+    const fault = 'api.jwt_issuer needs api.jwt_audience and api.jwt_jwks_uri beside it: whom a token is for and where its keys are'
+
+    expect([faults({ env: issuer }), faults({ env: { ...issuer, ...audience } }), faults({ env: { ...issuer, ...keys } })]).toEqual([[fault], [fault], [fault]])
+    expect(load({ env: { ...issuer, ...audience, ...keys } }).config.api.jwt_audience).toBe('muxi-api')
   })
 
   test('files of certificates must be there, in pairs', ({ faults, load, folder }) => {

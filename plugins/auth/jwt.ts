@@ -7,8 +7,8 @@ interface Settings { jwt_issuer?: string, jwt_audience?: string, jwt_jwks_uri?: 
 
 /** Judges keys that are JWTs of the configured issuer (RFC 7519, RFC 8725); 'foreign' for every other key. */
 export function createJwtJudge ({ jwt_issuer: issuer, jwt_audience: audience, jwt_jwks_uri: jwksUri }: Settings, roles: Roles): (key: string) => Promise<Verdict | undefined | 'foreign'> {
-  if (issuer === undefined) return async () => 'foreign'
-  if (audience === undefined || jwksUri === undefined) throw new Error('api.jwt_issuer needs api.jwt_audience and api.jwt_jwks_uri beside it: whom a token is for and where its keys are')
+  // The settings see to it that all three are there, or none.
+  if (issuer === undefined || audience === undefined || jwksUri === undefined) return async () => 'foreign'
   const read = createSignedReader({ jwksUri, issuer, audience })
   return async (key) => {
     if (issuerOf(key) !== issuer) return 'foreign'
