@@ -1,33 +1,14 @@
-import { test as base, expect } from 'vitest'
+import { expect } from 'vitest'
 import type { FastifyInstance } from 'fastify'
-import { buildApp } from '../app.ts'
-import { startEmbeddedCore, type EmbeddedCore } from '../core/embedded/index.ts'
 import { reasonAgainst } from '../plugins/mcp/tools.ts'
-import { as, configFor, keys, Lines } from './app.ts'
+import { as, sharedWith } from './app.ts'
 import { inputFor } from './inputs.ts'
 
 type Operation = FastifyInstance['operations'][number]
 interface Answer { statusCode: number, body: string }
 interface Reply { result?: { isError?: boolean, content?: { text: string }[], tools?: { name: string }[] }, error?: { code: number } }
 
-/** No command is started, and no call is one too many. */
-const settings = { MUXI_API_MCP_COMMANDS: 'false', MUXI_API_RATE_LIMIT: '0', MUXI_API_RATE_LIMIT_MCP: '0', MUXI_API_USER_TOKENS_SECRET: 'a-secret-for-user-tokens-of-32-characters' }
-
-/** One server for the whole matrix. */
-const test = base.extend<{ core: EmbeddedCore, app: FastifyInstance }>({
-  core: [async ({}, use) => {
-    const core = await startEmbeddedCore({ userKey: keys.user, adminKey: keys.admin })
-    await use(core)
-    await core.close()
-  }, { scope: 'file' }],
-  app: [async ({ core }, use) => {
-    const app = await buildApp(configFor(core, settings), new Lines())
-    await app.ready()
-    await app.core.check()
-    await use(app)
-    await app.close()
-  }, { scope: 'file' }]
-})
+const test = sharedWith({ MUXI_API_USER_TOKENS_SECRET: 'a-secret-for-user-tokens-of-32-characters' })
 
 const callers = {
   'no key': { rank: 0, headers: {} },

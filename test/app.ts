@@ -50,3 +50,24 @@ export const test = base.extend<Fixtures>({
   /** The same server on a real port. */
   url: async ({ app }, use) => { await use(await app.listen({ host: '127.0.0.1', port: 0 })) }
 })
+
+export interface Shared { core: EmbeddedCore, lines: Lines, app: FastifyInstance, url: string }
+
+/** One server for a whole file, on a real port, without limits and without starting programs. */
+export const sharedWith = (settings: Record<string, string> = {}) => base.extend<Shared>({
+  core: [async ({}, use) => {
+    const core = await startEmbeddedCore({ userKey: keys.user, adminKey: keys.admin })
+    await use(core)
+    await core.close()
+  }, { scope: 'file' }],
+  lines: [async ({}, use) => { await use(new Lines()) }, { scope: 'file' }],
+  app: [async ({ core, lines }, use) => {
+    const free = { MUXI_API_MCP_COMMANDS: 'false', MUXI_API_RATE_LIMIT: '0', MUXI_API_RATE_LIMIT_MCP: '0' }
+    const app = await buildApp(configFor(core, { ...free, ...settings }), lines)
+    await app.ready()
+    await app.core.check()
+    await use(app)
+    await app.close()
+  }, { scope: 'file' }],
+  url: [async ({ app }, use) => { await use(await app.listen({ host: '127.0.0.1', port: 0 })) }, { scope: 'file' }]
+})

@@ -1,14 +1,14 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:https'
 import { request } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join, resolve as absolute } from 'node:path'
 import { expect, test as base } from 'vitest'
 import { buildApp } from '../app.ts'
 import { loadConfig, type Origins } from '../config.ts'
 import { startEmbeddedCore, type EmbeddedCore } from '../core/embedded/index.ts'
 import { as, keys, Lines } from './app.ts'
+import { folder } from './fixtures/folder.ts'
 
 const tls = { cert: readFileSync('test/fixtures/tls/cert.pem'), key: readFileSync('test/fixtures/tls/key.pem') }
 const portOf = (url: string) => new URL(url).port
@@ -39,11 +39,7 @@ function origins (place: typeof places[number], uri: string, cwd: string): Origi
 }
 
 const test = base.extend<{ cwd: string }>({
-  cwd: async ({}, use) => {
-    const cwd = mkdtempSync(join(tmpdir(), 'muxi-api-'))
-    await use(cwd)
-    rmSync(cwd, { recursive: true })
-  }
+  cwd: folder
 })
 
 const forms = {

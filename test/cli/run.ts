@@ -1,13 +1,12 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { expect, test as base, vi } from 'vitest'
 import { type EmbeddedCore, startEmbeddedCore } from '../../core/embedded/index.ts'
 import { keys } from '../app.ts'
 import { listening } from '../core/client.ts'
+import { folder } from '../fixtures/folder.ts'
 
 // Processes take their time where the processors are shared.
 vi.setConfig({ testTimeout: 30_000 })
@@ -57,11 +56,7 @@ interface Fixtures {
 
 /** A test with the compiled command line. */
 export const test = base.extend<Fixtures>({
-  folder: async ({}, use) => {
-    const folder = mkdtempSync(join(tmpdir(), 'cli-'))
-    await use(folder)
-    rmSync(folder, { recursive: true })
-  },
+  folder,
   core: async ({}, use) => {
     const core = await startEmbeddedCore({ userKey: keys.user, adminKey: keys.admin })
     await use(core)

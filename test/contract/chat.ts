@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
 import type { RoutedMessage } from '../../schemas/chat.ts'
-import { call, chatBegun, chatCancelled, type ContractTest, errorOf, fresh, jsonOf, messagesAtCore, requestAtCore, requestsAtCore, type Target } from './target.ts'
+import { call, type ContractTest, errorOf, fresh, jsonOf, leaveChat, messagesAtCore, requestAtCore, requestsAtCore, type Target } from './target.ts'
 
 /** Answers in one piece. */
 export function chatCases (test: ContractTest): void {
@@ -137,14 +137,7 @@ export function chatCases (test: ContractTest): void {
   })
 
   test('a chat whose client goes away is cancelled at the Core within a second', async ({ target }) => {
-    const user = fresh('alice')
-    const leaving = new AbortController()
-    const answer = call(target, 'user', '/api/v1/chat', { body: { content: 'Count [fake: tokens=400 delay_ms=50]', user_id: user }, signal: leaving.signal })
-    await chatBegun(target, user)
-    leaving.abort()
-
-    await expect(answer).rejects.toThrow()
-    await chatCancelled(target, user)
+    await leaveChat(target, fresh('alice'))
   })
 }
 

@@ -119,7 +119,18 @@ export async function chatBegun (target: Target, user: string): Promise<void> {
 
 /** The only chat of a user is cancelled within a second. */
 export async function chatCancelled (target: Target, user: string): Promise<void> {
-  await expect.poll(async () => await requestsAtCore(target, user), { interval: 100 }).toMatchObject([{ status: 'cancelled' }])
+  await expect.poll(async () => await requestsAtCore(target, user), { timeout: 1_000, interval: 100 }).toMatchObject([{ status: 'cancelled' }])
+}
+
+/** Begins a long plain chat as a user and goes away while the Core answers; it is cancelled there. */
+export async function leaveChat (target: Target, user: string): Promise<void> {
+  const leaving = new AbortController()
+  const answer = call(target, 'user', '/api/v1/chat', { body: { content: 'Count [fake: tokens=400 delay_ms=50]', user_id: user }, signal: leaving.signal })
+  await chatBegun(target, user)
+  leaving.abort()
+
+  await expect(answer).rejects.toThrow()
+  await chatCancelled(target, user)
 }
 
 /** What a user said and heard in a session, as the Core remembers it. */

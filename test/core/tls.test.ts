@@ -1,13 +1,13 @@
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import { copyFileSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { rootCertificates } from 'node:tls'
 import { describe, expect } from 'vitest'
 import { CoreTls } from '../../core/tls.ts'
 import { configFor } from '../app.ts'
 import { admin, failureOf, test as base } from './client.ts'
+import { folder } from '../fixtures/folder.ts'
 
 const own = { cert: 'test/fixtures/tls/cert.pem', key: 'test/fixtures/tls/key.pem' }
 const shown = { MUXI_CORE_TLS_CERT: own.cert, MUXI_CORE_TLS_KEY: own.key }
@@ -19,11 +19,7 @@ interface Fixtures {
 }
 
 const test = base.extend<Fixtures>({
-  folder: async ({}, use) => {
-    const folder = mkdtempSync(join(tmpdir(), 'muxi-api-'))
-    await use(folder)
-    rmSync(folder, { recursive: true })
-  },
+  folder,
   secure: async ({}, use) => {
     const names: unknown[] = []
     const server: Server = createServer({ cert: readFileSync(own.cert), key: readFileSync(own.key), ca: readFileSync(own.cert), requestCert: true }, (req, res) => { res.end('{"success":true,"data":{}}') })

@@ -2,8 +2,8 @@
 import { connect as connectHttp2, type IncomingHttpHeaders } from 'node:http2'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, vi } from 'vitest'
-import { as } from '../app.ts'
-import { metric, send, sharedWith, tls } from './server.ts'
+import { as, sharedWith } from '../app.ts'
+import { metric, send, tls } from './server.ts'
 
 const shortly = { MUXI_API_REQUEST_TIMEOUT_MS: '1000' }
 const overTcp = sharedWith(shortly)

@@ -2,9 +2,8 @@
 import type { InjectOptions } from 'fastify'
 import { Ajv } from 'ajv'
 import { expect } from 'vitest'
-import { as } from '../app.ts'
+import { as, sharedWith, type Shared } from '../app.ts'
 import { inputFor } from '../inputs.ts'
-import { sharedWith, type Shared } from './server.ts'
 
 interface Schema { type?: string, enum?: unknown[], pattern?: string, format?: string, maxLength?: number, properties?: Record<string, Schema>, patternProperties?: Record<string, Schema>, items?: Schema, anyOf?: Schema[] }
 type Operation = Shared['app']['operations'][number]

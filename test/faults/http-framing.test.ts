@@ -2,8 +2,8 @@
 import { once } from 'node:events'
 import { connect as connectHttp2 } from 'node:http2'
 import { describe, expect, vi } from 'vitest'
-import { as } from '../app.ts'
-import { metric, send, sharedWith, tls } from './server.ts'
+import { as, sharedWith } from '../app.ts'
+import { metric, send, tls } from './server.ts'
 
 const overTcp = sharedWith()
 const overTls = sharedWith(tls)

@@ -3,8 +3,7 @@ import { readFileSync } from 'node:fs'
 import { describe, expect } from 'vitest'
 import { isMostlyText } from '../../plugins/json.ts'
 import { inputFor } from '../inputs.ts'
-import { as } from '../app.ts'
-import { sharedWith, type Shared } from './server.ts'
+import { as, sharedWith, type Shared } from '../app.ts'
 
 const test = sharedWith()
 const mib = 1_048_576

@@ -3,8 +3,8 @@ import { connect as connectHttp2 } from 'node:http2'
 import { connect as connectTcp } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, vi } from 'vitest'
-import { as } from '../app.ts'
-import { metric, sharedWith, tls, type Shared } from './server.ts'
+import { as, sharedWith, type Shared } from '../app.ts'
+import { metric, tls } from './server.ts'
 
 const overTcp = sharedWith()
 const overTls = sharedWith(tls)

@@ -11,9 +11,9 @@
 // callers that leave                                       http-leaving.test.ts
 // odd things thrown                                        http-throwing.test.ts
 import { expect } from 'vitest'
-import { as } from '../app.ts'
+import { as, sharedWith, type Shared } from '../app.ts'
 import { inputFor } from '../inputs.ts'
-import { send, sharedWith, type Shared } from './server.ts'
+import { send } from './server.ts'
 
 const test = sharedWith()
 const json = { ...as('admin'), 'content-type': 'application/json', host: 'localhost', accept: 'application/json, text/event-stream' }

@@ -1,32 +1,8 @@
 import { once } from 'node:events'
 import { connect as connectTcp } from 'node:net'
 import { connect as connectTls } from 'node:tls'
-import { test as base } from 'vitest'
 import type { FastifyInstance } from 'fastify'
-import { buildApp } from '../../app.ts'
-import { startEmbeddedCore, type EmbeddedCore } from '../../core/embedded/index.ts'
-import { as, configFor, keys, Lines } from '../app.ts'
-
-export interface Shared { core: EmbeddedCore, lines: Lines, app: FastifyInstance, url: string }
-
-/** One server for a whole file, on a real port, without limits and without starting programs. */
-export const sharedWith = (settings: Record<string, string> = {}) => base.extend<Shared>({
-  core: [async ({}, use) => {
-    const core = await startEmbeddedCore({ userKey: keys.user, adminKey: keys.admin })
-    await use(core)
-    await core.close()
-  }, { scope: 'file' }],
-  lines: [async ({}, use) => { await use(new Lines()) }, { scope: 'file' }],
-  app: [async ({ core, lines }, use) => {
-    const free = { MUXI_API_MCP_COMMANDS: 'false', MUXI_API_RATE_LIMIT: '0', MUXI_API_RATE_LIMIT_MCP: '0' }
-    const app = await buildApp(configFor(core, { ...free, ...settings }), lines)
-    await app.ready()
-    await app.core.check()
-    await use(app)
-    await app.close()
-  }, { scope: 'file' }],
-  url: [async ({ app }, use) => { await use(await app.listen({ host: '127.0.0.1', port: 0 })) }, { scope: 'file' }]
-})
+import { as } from '../app.ts'
 
 /** With a certificate, so that there is HTTP/2. */
 export const tls = { MUXI_API_TLS_CERT: 'test/fixtures/tls/cert.pem', MUXI_API_TLS_KEY: 'test/fixtures/tls/key.pem' }

@@ -1,17 +1,13 @@
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test as base, expect } from 'vitest'
 import { type EmbeddedCore, type EmbeddedCoreOptions, startEmbeddedCore } from '../../../core/embedded/index.ts'
 import { startHttpServer } from './mcp-http.ts'
+import { folder } from '../../fixtures/folder.ts'
 
 const keys = { adminKey: 'sk_a', userKey: 'sk_u' }
 const test = base.extend<{ folder: string, stateFile: string }>({
-  folder: async ({}, use) => {
-    const folder = await mkdtemp(join(tmpdir(), 'state-'))
-    await use(folder)
-    await rm(folder, { recursive: true })
-  },
+  folder,
   stateFile: async ({ folder }, use) => { await use(join(folder, 'state.json')) }
 })
 

@@ -1,30 +1,16 @@
-import { test as base, expect } from 'vitest'
+import { expect } from 'vitest'
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
-import { buildApp } from '../../../app.ts'
-import { startEmbeddedCore, type EmbeddedCore } from '../../../core/embedded/index.ts'
+import type { EmbeddedCore } from '../../../core/embedded/index.ts'
 import { responseHeaders } from '../../../schemas/headers.ts'
-import { as, configFor, keys, Lines } from '../../app.ts'
+import { as, sharedWith } from '../../app.ts'
 import { inputFor } from '../../inputs.ts'
 import { documentsWith, operationsIn, resolved, type Answer } from './document.ts'
 
 const { openapi } = await documentsWith()
 const operations = operationsIn(resolved(openapi, openapi))
 
-/** One server for all calls. */
-const test = base.extend<{ core: EmbeddedCore, app: FastifyInstance }>({
-  core: [async ({}, use) => {
-    const core = await startEmbeddedCore({ userKey: keys.user, adminKey: keys.admin })
-    await use(core)
-    await core.close()
-  }, { scope: 'file' }],
-  app: [async ({ core }, use) => {
-    const app = await buildApp(configFor(core, { MUXI_API_MCP_COMMANDS: 'false', MUXI_API_RATE_LIMIT: '100000', MUXI_API_RATE_LIMIT_MCP: '100000' }), new Lines())
-    await app.ready()
-    await app.core.check()
-    await use(app)
-    await app.close()
-  }, { scope: 'file' }]
-})
+/** With limits, so that their headers are there. */
+const test = sharedWith({ MUXI_API_RATE_LIMIT: '100000', MUXI_API_RATE_LIMIT_MCP: '100000' })
 
 const json = { 'content-type': 'application/json' }
 type Change = (request: InjectOptions) => InjectOptions

@@ -1,19 +1,15 @@
-import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, renameSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test as base } from 'vitest'
 import { watchFiles } from '../../../plugins/reload/watch.ts'
+import { folder } from '../../fixtures/folder.ts'
 
 const everyMs = 20
 interface Fixtures { folder: string, watch: (...paths: string[]) => { changes: number } }
 
 const test = base.extend<Fixtures>({
-  folder: async ({}, use) => {
-    const folder = mkdtempSync(join(tmpdir(), 'watch-'))
-    await use(folder)
-    rmSync(folder, { recursive: true })
-  },
+  folder,
   watch: async ({}, use) => {
     const ends: (() => void)[] = []
     await use((...paths) => {
