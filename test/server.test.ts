@@ -47,6 +47,6 @@ test('a caller who leaves an HTTP/2 stream ends the Core\'s request', async ({ u
   await once(stream, 'data')
   stream.close()
 
-  await expect.poll(() => [...core.requests.values()].map(({ status }) => status)).toEqual(['cancelled'])
+  await expect.poll(() => [...core.requests.values()].map(({ status }) => status), { timeout: 1_000 }).toEqual(['cancelled'])
   session.destroy()
 })

@@ -12,7 +12,7 @@ const get = async (url: string, headers = {}) => {
 const ready = async (run: Run) => { await expect.poll(async () => (await get(`${await run.url()}/health/ready`)).status, { timeout: 20_000, interval: 20 }).toBe(200) }
 
 describe('with the Core away', () => {
-  test('it listens, says why it is not ready, and is ready soon after the Core\'s return', async ({ run, core }) => {
+  test('it listens, says why it is not ready, and is ready within 2 s of the Core\'s return', async ({ run, core }) => {
     await core.down()
     const server = run(['start'], own(core.url))
     const url = await server.url()
@@ -28,8 +28,7 @@ describe('with the Core away', () => {
     expect(notReady).toMatchObject({ status: 503, body: { status: 'not_ready', checks: { core: 'the MUXI Core cannot be reached (ECONNREFUSED)' } } })
     expect(agents).toMatchObject({ status: 503, body: { error: { code: 'core_unavailable' } } })
     expect(agents.headers.get('retry-after')).toBe('1')
-    // The longest step between two looks is 1.5 s; the rest is for a slow machine.
-    expect(readyAfter).toBeLessThan(10_000)
+    expect(readyAfter).toBeLessThan(2_000)
     expect(away().slice(0, 4).map(({ level, core: uri, nextCheckMs, attempt }) => [level, uri, nextCheckMs, attempt])).toEqual([250, 500, 1_000, 1_500].map((ms, at) => ['warn', core.url, ms, at + 1]))
     expect((await get(`${url}/api/v1/agents`, as('admin'))).status).toBe(200)
     await expect.poll(() => server.lines).toContainEqual(expect.objectContaining({ message: 'the MUXI Core is there', keys: 'introspection', missing: [] }))
@@ -107,7 +106,7 @@ describe('a signal to stop', () => {
     await expect(stuck).rejects.toThrow()
     expect(await server.end()).toMatchObject({ code: 0 })
     expect(performance.now() - began).toBeGreaterThan(250)
-    expect(performance.now() - began).toBeLessThan(10_000)
+    expect(performance.now() - began).toBeLessThan(3_000)
     await expect.poll(() => [...core.requests.values()][0]?.status).toBe('cancelled')
   })
 

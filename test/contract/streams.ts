@@ -61,7 +61,7 @@ export function streamCases (test: ContractTest): void {
   test('a stream whose client goes away is cancelled at the Core within a second', async ({ target }) => {
     const id = await leaveMidStream(target, await stream(target, { content: 'Count [fake: tokens=400 delay_ms=50]' }))
 
-    await expect.poll(async () => await requestAtCore(target, id), { interval: 100 }).toMatchObject({ status: 'cancelled' })
+    await expect.poll(async () => await requestAtCore(target, id), { timeout: 1_000, interval: 100 }).toMatchObject({ status: 'cancelled' })
   })
 }
 

@@ -149,7 +149,7 @@ describe('a caller that leaves', () => {
     leaving.abort(new Error('gone'))
 
     expect((await reading).error).toBeInstanceOf(Error)
-    await expect.poll(() => core.requests.get('msg_1')?.status).toBe('cancelled')
+    await expect.poll(() => core.requests.get('msg_1')?.status, { timeout: 1_000 }).toBe('cancelled')
   })
 
   test('so does a reader that stops', async ({ core, client }) => {
@@ -157,7 +157,7 @@ describe('a caller that leaves', () => {
       if (type === 'content') break
     }
 
-    await expect.poll(() => core.requests.get('msg_1')?.status).toBe('cancelled')
+    await expect.poll(() => core.requests.get('msg_1')?.status, { timeout: 1_000 }).toBe('cancelled')
   })
 
   test('before its call was sent, sends nothing', async ({ serve, connect }) => {
@@ -283,7 +283,7 @@ test('a Core that answers and then holds the stream open does not hold the calle
 
   expect(items).toHaveLength(1)
   expect(error).toBeUndefined()
-  expect(performance.now() - began).toBeLessThan(10_000)
+  expect(performance.now() - began).toBeLessThan(2_000)
   await expect.poll(() => closed).toBe(true)
 })
 

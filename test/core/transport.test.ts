@@ -102,7 +102,7 @@ describe('retries', () => {
     const began = performance.now()
     await failureOf(connect({ MUXI_CORE_TIMEOUT_MS: '100', MUXI_CORE_RETRIES: '10' }).get('/agents', { caller: admin }))
 
-    expect(performance.now() - began).toBeLessThan(3_000)
+    expect(performance.now() - began).toBeLessThan(600)
   })
 })
 
@@ -114,7 +114,7 @@ describe('the verdict on a key', () => {
 
     expect(failure).toMatchObject({ code: 'core_unavailable', retryAfter: 1 })
     expect(performance.now() - began).toBeGreaterThan(1_900)
-    expect(performance.now() - began).toBeLessThan(6_000)
+    expect(performance.now() - began).toBeLessThan(3_000)
   })
 
   test('is not asked for again before the time that a 429 names, and others wait as long', async ({ core, client }) => {

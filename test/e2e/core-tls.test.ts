@@ -73,7 +73,7 @@ describe.skipIf(skipped(missing))('a Core behind a proxy that demands a client c
       const core = await startEmbeddedCore({ userKey: keys.user, adminKey: keys.admin })
       await behind(start, core.url, all.proxy, async (env) => {
         await using server = await Server.start({ env })
-        await expect.poll(async () => await server.ready(), { timeout: 10_000 }).toMatchObject({ status: 200, checks: { core: 'up' } })
+        await expect.poll(async () => await server.ready(), { timeout: 10_000 }).toEqual({ status: 200, checks: { core: 'up', keys: 'up' } })
         await asks(server.url, keys.admin)
       })
       await core.close()
@@ -83,7 +83,7 @@ describe.skipIf(skipped(missing))('a Core behind a proxy that demands a client c
       const core = await startEmbeddedCore({ userKey: keys.user, adminKey: keys.admin })
       await behind(start, core.url, all.renamed, async (env) => {
         await using server = await Server.start({ env: { ...env, MUXI_CORE_TLS_SERVER_NAME: 'core.example' } })
-        await expect.poll(async () => await server.ready(), { timeout: 10_000 }).toMatchObject({ status: 200, checks: { core: 'up' } })
+        await expect.poll(async () => await server.ready(), { timeout: 10_000 }).toEqual({ status: 200, checks: { core: 'up', keys: 'up' } })
         await asks(server.url, keys.admin)
       })
       await core.close()
@@ -119,7 +119,7 @@ describe.skipIf(skipped(missing))('a Core behind a proxy that demands a client c
         await copyFile(all.client.cert, cert)
         await new Promise((resolve) => { setTimeout(resolve, 300) })
         await copyFile(all.client.key, key)
-        await expect.poll(async () => await server.ready(), { timeout: 10_000 }).toMatchObject({ status: 200, checks: { core: 'up' } })
+        await expect.poll(async () => await server.ready(), { timeout: 10_000 }).toEqual({ status: 200, checks: { core: 'up', keys: 'up' } })
         await asks(server.url, keys.admin)
       })
       await core.close()

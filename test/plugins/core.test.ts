@@ -39,14 +39,13 @@ describe('a Core that takes 5 s for everything', () => {
     const p99 = waits.toSorted((a, b) => a - b)[Math.floor(waits.length * 0.99)]!
     process.stderr.write(`verdicts of a slow Core: ${slow.map(({ ms }) => Math.round(ms)).join(', ')} ms; refused in ${refused.ms.toFixed(1)} ms; warm p99 ${p99.toFixed(1)} ms of ${waits.length}\n`)
 
-    expect(slow.every(({ statusCode, ms }) => statusCode === 503 && ms > 1_900 && ms < 4_500)).toBe(true)
+    expect(slow.every(({ statusCode, ms }) => statusCode === 503 && ms > 1_900 && ms < 3_500)).toBe(true)
     expect(refused).toMatchObject({ statusCode: 503, retryAfter: expect.stringMatching(/^[1-4]$/) })
-    expect(refused.ms).toBeLessThan(1_000)
+    expect(refused.ms).toBeLessThan(200)
     // Its own check alone may be between.
     expect(askedThen - asked).toBeLessThanOrEqual(1)
     expect(tried.map(({ statusCode, isLate }) => [statusCode, isLate]).toSorted()).toEqual([[503, false], [503, false], [503, true]])
-    // Whoever waited for this Core would take 2 s.
-    expect(p99).toBeLessThan(1_000)
+    expect(p99).toBeLessThan(150)
   })
 })
 

@@ -255,7 +255,7 @@ describe('on a real port', () => {
     const left = await Promise.allSettled(chats.map(async ({ ended }) => { await ended }))
 
     expect(left.every(({ status }) => status === 'rejected')).toBe(true)
-    await expect.poll(() => [...core.requests.values()].map(({ status }) => status)).toEqual(Array(10).fill('cancelled'))
+    await expect.poll(() => [...core.requests.values()].map(({ status }) => status), { timeout: 1_000 }).toEqual(Array(10).fill('cancelled'))
     expect(await streamsOpen(app)).toBe('0')
     await expect.poll(() => lines.all.filter(({ aborted }) => aborted === true).length).toBe(10)
     expect(lines.all.filter(({ level }) => level === 'error' || level === 'warn')).toEqual([])
@@ -271,7 +271,7 @@ describe('on a real port', () => {
     leaving.abort()
 
     await expect(chat).rejects.toThrow()
-    await expect.poll(() => [...core.requests.values()][0]?.status).toBe('cancelled')
+    await expect.poll(() => [...core.requests.values()][0]?.status, { timeout: 1_000 }).toBe('cancelled')
     await expect.poll(() => lines.all.filter(({ aborted }) => aborted === true).length).toBe(1)
     expect(lines.all.filter(({ level }) => level === 'error' || level === 'warn')).toEqual([])
     expect(unhandled).toEqual([])
@@ -287,7 +287,7 @@ describe('on a real port', () => {
     leaving.abort()
 
     await expect(chat).rejects.toThrow()
-    await expect.poll(() => core.calls.find(({ path }) => path === '/v1/chat')?.aborted).toBe(true)
+    await expect.poll(() => core.calls.find(({ path }) => path === '/v1/chat')?.aborted, { timeout: 1_000 }).toBe(true)
     await expect.poll(() => lines.all.filter(({ aborted }) => aborted === true).length).toBe(1)
     expect(lines.all.filter(({ level }) => level === 'error' || level === 'warn')).toEqual([])
     expect(await streamsOpen(app)).toBe('0')

@@ -94,7 +94,7 @@ test('a chat with a key outlives its caller; without one it is cancelled within 
   await plain.body!.getReader().read()
   leave.abort()
 
-  await expect.poll(() => [...core.requests.values()].at(-1)!.status).toBe('cancelled')
+  await expect.poll(() => [...core.requests.values()].at(-1)!.status, { timeout: 1_000 }).toBe('cancelled')
 })
 
 test('a chat that says nothing ends 10 s after its reader has left', async ({ url, core }) => {

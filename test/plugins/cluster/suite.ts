@@ -16,7 +16,7 @@ export function clusterSuite (name: string, open: () => Promise<{ a: Cluster, b:
     await a.set('k', 'ü\n"', 60)
 
     expect(await b.get('k')).toBe('ü\n"')
-    await expect.poll(async () => await b.get('k'), { interval: 10 }).toBeUndefined()
+    await expect.poll(async () => await b.get('k'), { timeout: 1_000, interval: 10 }).toBeUndefined()
   })
 
   it(`${name}: of many who set where nothing is, one wins`, async ({ pair: { a, b } }) => {
@@ -43,7 +43,7 @@ export function clusterSuite (name: string, open: () => Promise<{ a: Cluster, b:
 
     expect(await b.get('k')).toBe('done')
     expect(await b.set('k', 'again', 1_000, { value: undefined })).toBe(false)
-    await expect.poll(async () => await b.get('k'), { interval: 10 }).toBeUndefined()
+    await expect.poll(async () => await b.get('k'), { timeout: 1_000, interval: 10 }).toBeUndefined()
     await b.keep('k', 'more', 1_000)
     expect(await a.delete('k', { value: 'more' })).toBe(true)
     expect(await a.get('k')).toBeUndefined()
@@ -90,7 +90,7 @@ export function clusterSuite (name: string, open: () => Promise<{ a: Cluster, b:
     const first = await a.lock('job', 5_000)
     const second = await b.lock('job', 5_000)
     expect(await first!.renew(80)).toBe(true)
-    await expect.poll(async () => await first!.renew(1), { interval: 100 }).toBe(false)
+    await expect.poll(async () => await first!.renew(1), { timeout: 1_000, interval: 100 }).toBe(false)
     const third = await b.lock('job', 5_000)
     await first!.release()
     const fourth = await a.lock('job', 5_000)
