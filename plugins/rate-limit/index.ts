@@ -48,15 +48,18 @@ export default fp(async (app) => {
     max,
     check: app.createRateLimit({ keyGenerator: (request) => `${request.routeOptions.config.cost ?? 1}:${scope}:${name(request)}`, max: (request) => max(request) })
   })
+  // A name goes into the shared store as a digest; whoever is bound to none has no such limit.
+  const subject = ({ caller: { sub } }: FastifyRequest) => sub === undefined ? '' : hash('sha256', sub, 'base64url')
+  const ofSubject = (max: number, { caller: { sub } }: FastifyRequest) => sub === undefined ? 0 : max
   const factor = ({ caller }: FastifyRequest) => caller.access === 'admin' ? 10 : 1
   const limiters = {
     http: [
       keyed('key', ({ caller }) => caller.keyDigest, (request) => app.config.api.rate_limit * factor(request)),
-      keyed('subject', ({ caller: { sub } }) => sub === undefined ? '' : hash('sha256', sub, 'base64url'), ({ caller }) => caller.sub === undefined ? 0 : app.config.api.rate_limit_subject)
+      keyed('subject', subject, (request) => ofSubject(app.config.api.rate_limit_subject, request))
     ],
     mcp: [
       keyed('mcp', ({ caller }) => caller.keyDigest, () => app.config.api.rate_limit_mcp * 10),
-      keyed('mcp-subject', ({ caller: { sub } }) => sub === undefined ? '' : hash('sha256', sub, 'base64url'), ({ caller }) => caller.sub === undefined ? 0 : app.config.api.rate_limit_mcp)
+      keyed('mcp-subject', subject, (request) => ofSubject(app.config.api.rate_limit_mcp, request))
     ]
   }
 
