@@ -2,6 +2,7 @@ import { fork, type ChildProcess } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { resolve as absolute } from 'node:path'
 import type { Config } from '../config.ts'
+import { isLoopback } from './addresses.ts'
 import { flagsOf, settingsHelp, sourceOf } from './options.ts'
 import { serve, startOrExplain } from './start.ts'
 
@@ -51,7 +52,7 @@ async function answers (uri: string): Promise<boolean> {
 
 async function startCore ({ core, dev }: Config, userKey: string, adminKey: string): Promise<ChildProcess> {
   const { hostname, port, pathname, protocol } = new URL(core.uri)
-  if (protocol !== 'http:' || !/^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(hostname)) {
+  if (protocol !== 'http:' || !isLoopback(hostname)) {
     throw new Error(`no MUXI Core answers at ${core.uri}, and the embedded one listens on loopback only: set MUXI_CORE_URI to a loopback address, or start that Core`)
   }
   const child = fork(new URL(`../core/embedded/main${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], detached: false })

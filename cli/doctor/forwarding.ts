@@ -1,5 +1,6 @@
 import type { SystemStatus } from '../../schemas/system.ts'
-import { type Check, check, type Finding, isInside, isLoopback, ok, plainAddress, warning } from './check.ts'
+import { isInside, isLoopback, plainAddress } from '../addresses.ts'
+import { type Check, check, type Finding, ok, warning } from './check.ts'
 import { errorIn, membersOf, refusalOf, visit, type Answer, type Place } from './visit.ts'
 
 type Arrival = SystemStatus['arrival']

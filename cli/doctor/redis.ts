@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { Redis } from 'ioredis'
 import type { Config } from '../../config.ts'
-import { type Check, check, failed, type Finding, isLoopback, ok, patienceMs, since, skewWords, warning, wordsOf } from './check.ts'
+import { isLoopback } from '../addresses.ts'
+import { type Check, check, failed, type Finding, ok, patienceMs, since, skewWords, warning, wordsOf } from './check.ts'
 
 const [warnMs, failMs] = [2_000, 30_000]
 const oldest = 6

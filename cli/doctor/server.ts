@@ -1,6 +1,7 @@
 import { connect } from 'node:tls'
 import type { Config } from '../../config.ts'
-import { type Check, check, failed, type Finding, isLoopback, ok, patienceMs, since, warning, wordsOf } from './check.ts'
+import { isLoopback } from '../addresses.ts'
+import { type Check, check, failed, type Finding, ok, patienceMs, since, warning, wordsOf } from './check.ts'
 import { checkForwarding } from './forwarding.ts'
 import { checkMcp } from './mcp.ts'
 import { ending } from './settings.ts'

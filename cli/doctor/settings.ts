@@ -1,7 +1,8 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { Config } from '../../config.ts'
-import { type Check, check, failed, type Finding, isLoopback, ok, warning, wordsOf } from './check.ts'
+import { isLoopback } from '../addresses.ts'
+import { type Check, check, failed, type Finding, ok, warning, wordsOf } from './check.ts'
 
 const dayMs = 86_400_000
 const soonDays = 14
