@@ -26,6 +26,21 @@ export interface Cluster {
   note: (key: string, member: string, ttlMs: number) => Promise<void>
   /** How many different members were noted under any of the keys. */
   noted: (keys: string[]) => Promise<number>
+  /**
+   * Appends a batch to a topic: numbers in order, without a hole, within one epoch. The same batch id again (after an answer that was lost) appends nothing;
+   * an item whose `once` another item had in the last ten minutes is left out. Keeps the newest `most` items, none for longer than `ttlMs`.
+   */
+  append: (topic: string, batch: Batch, options: { most: number, ttlMs: number }) => Promise<Head>
+  /** One look at a topic, all of it from the same moment: the entries from a number on, at most `most`; with a negative `from` the newest so many. A topic that nobody has appended to has an epoch, too. */
+  look: (topic: string, options: { from: number, most: number }) => Promise<Look>
+  /** Begins another epoch, where the present one is still that; numbers and entries go on. For who sees that the past is not what it was. */
+  renew: (topic: string, epoch: string) => Promise<Head>
+  /** Calls `wake` after an append to a topic, at whatever instance; may miss some, and call without need. Answers the function that lets go. */
+  onAppend: (topic: string, wake: () => void) => () => void
+  /** Names this instance among the members. */
+  readonly id: string
+  /** The instances that are there. */
+  members: () => Promise<string[]>
   /** Takes a lock that ends by itself; undefined when another holds it. */
   lock: (name: string, ttlMs: number) => Promise<Lock | undefined>
   close: () => Promise<void>
@@ -33,6 +48,16 @@ export interface Cluster {
 
 export interface Expect { value: string | undefined }
 export interface Count { total: number, endsInMs: number }
+
+/** An item of a topic. The nonce tells it from every other that had its number, in a past that was lost. */
+export interface Item { readonly nonce: string, readonly text: string, readonly once?: string | undefined }
+/** Items that are appended together, under an id of their own. */
+export interface Batch { id: string, items: readonly Item[] }
+/** Where a topic ends: `seq` is the number of its last item, 0 when there was none. A store that lost its data begins another epoch. */
+export interface Head { epoch: string, seq: number }
+export interface Entry { seq: number, item: Item }
+/** `first` is the number of the oldest item that is kept, `seq` + 1 when none is. */
+export interface Look extends Head { first: number, entries: Entry[] }
 
 /** A held lock. `fence` grows with every holder, so that what a late one writes can be told and refused. */
 export interface Lock { readonly fence: number, renew: (ttlMs: number) => Promise<boolean>, release: () => Promise<void> }

@@ -51,6 +51,8 @@ export default fp(async (app) => {
     maxRetriesPerRequest: 0,
     commandTimeout: 1_500,
     connectTimeout: 2_000,
+    // A connection whose other end is gone without a word (a host, a firewall's memory) is made anew; by itself it would hang for a quarter of an hour.
+    socketTimeout: 3_000,
     retryStrategy: (attempt) => Math.min(1_000, 50 * 2 ** attempt) * (0.5 + Math.random() / 2)
   })
   let reason: string | undefined = 'not connected yet'
@@ -83,7 +85,8 @@ function explained (cluster: Cluster): Cluster {
   return new Proxy(cluster, {
     get: (target, name) => {
       const member: unknown = Reflect.get(target, name)
-      return typeof member !== 'function'
+      // What is answered at once cannot fail later.
+      return typeof member !== 'function' || name === 'onAppend'
         ? member
         : async (...args: unknown[]) => {
           try {

@@ -1,6 +1,7 @@
-import { randomUUID } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Cluster, Count, Expect, Lock } from './cluster.ts'
+import { createMemoryTopics } from './memory-topics.ts'
 
 interface Entry { value: unknown, endsAt: number }
 interface List { items: string[], next: number }
@@ -13,7 +14,10 @@ export function createMemoryCluster (now: () => number = () => performance.now()
   const entries = new Map<string, Entry>()
   const fences = new Map<string, number>()
   const kept = new LRUCache<string, string>({ ...mostKept, sizeCalculation: (value, key) => 2 * (key.length + value.length), perf: { now } })
+  const { sweep: sweepTopics, ...topics } = createMemoryTopics(now)
+  const id = randomBytes(4).toString('hex')
   const sweep = setInterval(() => {
+    sweepTopics()
     for (const [key, { endsAt }] of entries) if (endsAt <= now()) entries.delete(key)
   }, sweepMs)
   sweep.unref()
@@ -39,6 +43,9 @@ export function createMemoryCluster (now: () => number = () => performance.now()
   return {
     kind: 'memory',
     size: 1,
+    id,
+    members: async () => [id],
+    ...topics,
     get: async (key) => read<string>(key),
     set: async (key, value, ttlMs, expect) => {
       if (!fits(key, expect)) return false

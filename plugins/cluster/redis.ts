@@ -1,6 +1,7 @@
-import { randomUUID } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import type { Redis } from 'ioredis'
 import type { Cluster, Expect, Lock } from './cluster.ts'
+import { createRedisTopics } from './redis-topics.ts'
 
 /** What must not be torn apart by another instance, as scripts. Every key of one script has one hash tag, so that Redis Cluster keeps them together. */
 const scripts = {
@@ -56,7 +57,7 @@ const scripts = {
     local now = time[1] * 1000 + math.floor(time[2] / 1000)
     redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
     redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-    return redis.call('ZCARD', KEYS[1])`,
+    return redis.call('ZRANGE', KEYS[1], 0, -1)`,
   // KEYS lock · ARGV holder, ttl
   muxiRenew: `
     if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -73,11 +74,15 @@ export function createRedisCluster (client: Redis, prefix: string): Cluster {
   // A value is marked, so that the empty text and "there is none" differ.
   const expected = (expect: Expect | undefined) => [expect === undefined ? 0 : 1, expect?.value === undefined ? '' : `=${expect.value}`] as const
 
-  const instance = randomUUID()
+  const id = randomBytes(4).toString('hex')
   let size = 1
-  const report = () => {
-    redis.muxiHere(1, at('instances'), instance, aliveMs).then((count) => { size = Number(count) }).catch(() => {})
+  const here = async () => {
+    const members = await redis.muxiHere(1, at('instances'), id, aliveMs) as string[]
+    size = members.length
+    return members
   }
+  const report = () => { here().catch(() => {}) }
+  const { close: closeTopics, ...topics } = createRedisTopics(client, at)
   client.on('ready', report)
   const pulse = setInterval(report, aliveMs / 3)
   pulse.unref()
@@ -86,6 +91,9 @@ export function createRedisCluster (client: Redis, prefix: string): Cluster {
   return {
     kind: 'redis',
     get size () { return size },
+    id,
+    members: here,
+    ...topics,
     get: async (key) => await redis.get(at(key)) ?? undefined,
     set: async (key, value, ttlMs, expect) => await redis.muxiSet(1, at(key), value, Math.ceil(ttlMs), ...expected(expect)) === 1,
     keep: async (key, value, ttlMs) => { await redis.set(at(key), value, 'PX', Math.ceil(ttlMs)) },
@@ -125,7 +133,8 @@ export function createRedisCluster (client: Redis, prefix: string): Cluster {
     },
     close: async () => {
       clearInterval(pulse)
-      if (client.status === 'ready') await redis.zrem(at('instances'), instance)
+      await closeTopics()
+      if (client.status === 'ready') await redis.zrem(at('instances'), id)
     }
   }
 }
