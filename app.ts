@@ -10,9 +10,11 @@ import audit from './plugins/audit.ts'
 import auth from './plugins/auth/index.ts'
 import chat from './plugins/chat/index.ts'
 import cluster from './plugins/cluster/index.ts'
+import connections from './plugins/connections/index.ts'
 import core from './plugins/core.ts'
 import errors from './plugins/errors/index.ts'
 import etag from './plugins/etag.ts'
+import events from './plugins/events/index.ts'
 import exclusive from './plugins/exclusive.ts'
 import health from './plugins/health.ts'
 import idempotency from './plugins/idempotency/index.ts'
@@ -22,6 +24,7 @@ import lists from './plugins/lists.ts'
 import mcp from './plugins/mcp/index.ts'
 import openapi from './plugins/openapi/index.ts'
 import operations from './plugins/operations.ts'
+import otlp from './plugins/otlp/index.ts'
 import rateLimit from './plugins/rate-limit/index.ts'
 import reload from './plugins/reload/index.ts'
 import security from './plugins/security.ts'
@@ -29,7 +32,9 @@ import sse from './plugins/sse/index.ts'
 import telemetry from './plugins/telemetry/index.ts'
 import { createLogger } from './plugins/telemetry/logger.ts'
 import { RequestLog } from './plugins/telemetry/request-log.ts'
+import type { Tap } from './plugins/telemetry/tap.ts'
 import { requestIdOf } from './plugins/telemetry/trace.ts'
+import traces from './plugins/traces/index.ts'
 import usage from './plugins/usage.ts'
 import validation from './plugins/validation.ts'
 
@@ -60,11 +65,15 @@ const plugins = [
   audit,
   admission, // before a key is looked at
   auth,
+  connections,
   rateLimit, // after auth: limits count callers
   usage,
   lists,
   etag,
   idempotency,
+  events,
+  traces,
+  otlp,
   sse,
   chat,
   openapi,
@@ -74,9 +83,10 @@ const plugins = [
 /** Builds the server, not listening yet and without a word to the network. */
 export async function buildApp (config: Readonly<Config>, destination?: DestinationStream): Promise<FastifyInstance> {
   const { api } = config
+  const tap: Tap = { log: undefined, span: undefined }
   const app = Fastify({
     ...tlsOf(config),
-    loggerInstance: createLogger(config, { service: pkg.name, version: pkg.version }, destination),
+    loggerInstance: createLogger(config, { service: pkg.name, version: pkg.version }, tap, destination),
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     childLoggerFactory: (logger, { requestId }, options, raw) => new RequestLog(logger, raw, requestId),
     genReqId: requestIdOf,
@@ -98,6 +108,7 @@ export async function buildApp (config: Readonly<Config>, destination?: Destinat
   let current = config
   app.decorate('config', { getter: () => current, setter: (next) => { current = next } })
   app.decorate('release', pkg.version)
+  app.decorate('tap', tap)
 
   for (const plugin of plugins) await app.register(plugin)
   const routes = readdirSync(new URL('routes/', import.meta.url)).filter((name) => /(?<!\.d)\.[jt]s$/.test(name)).sort()

@@ -4,6 +4,9 @@ import type { FastifyInstance } from 'fastify'
 import { buildApp } from './app.ts'
 import type { Config, SettingsSource } from './config.ts'
 
+/** Over how long the streams are ended, so that their clients do not all come to the other instances at once. */
+const slicesMs = 5_000
+
 /** A running server: where it listens, and how to end it. */
 export interface Running { app: FastifyInstance, url: string, stop: () => Promise<void> }
 
@@ -28,12 +31,14 @@ export async function start (config: Readonly<Config>, source?: SettingsSource):
   return { app, url: urlOf(app), stop: async () => { await stop(app, idle) } }
 }
 
-/** Not ready first, then no new connections, then the running requests, then the rest. */
+/** Not ready first, then no new connections, then the streams beside the running requests, then the rest. */
 async function stop (app: FastifyInstance, idle: () => Promise<void>): Promise<void> {
   app.health.draining = true
   app.log.info('stopping')
   app.server.close()
-  await Promise.race([idle(), sleep(app.config.api.drain_timeout_ms, undefined, { ref: false })])
+  const { drain_timeout_ms: ms } = app.config.api
+  app.connections.drain(Math.min(slicesMs, ms / 2)).catch(() => {})
+  await Promise.race([idle(), sleep(ms, undefined, { ref: false })])
   await app.close()
 }
 

@@ -30,6 +30,26 @@ export const capabilities = {
 
 export type Capability = keyof typeof capabilities
 
+const words = new Set(Object.values(capabilities).flatMap((route) => route.split('/').slice(2)))
+
+/** A path below `/v1` with `{}` for every id, as in the table, without its query. */
+export function templateOf (path: string): string {
+  const query = path.indexOf('?')
+  const end = query < 0 ? path.length : query
+  const first = path.indexOf('/', 1)
+  if (first < 0 || first > end) return path.slice(0, end)
+  // By hand: to split and join would cost three times as much, with every call.
+  let template = path.slice(0, first)
+  for (let at = first; at < end;) {
+    const slash = path.indexOf('/', at + 1)
+    const next = slash < 0 || slash > end ? end : slash
+    const word = path.slice(at + 1, next)
+    template += words.has(word) ? `/${word}` : '/{}'
+    at = next
+  }
+  return template
+}
+
 /** The routes in a Core's own OpenAPI document, parameter names left out: `GET /v1/agents/{}`. */
 export function routesIn (document: unknown): Set<string> {
   const { paths } = (document ?? {}) as { paths?: Record<string, Record<string, unknown> | null> }

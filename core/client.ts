@@ -28,6 +28,8 @@ export interface CallOptions {
   what?: string | undefined
   /** The version that a change was made from; the Core refuses the change when there is another by now. */
   ifMatch?: string | undefined
+  /** Told once how it ended: with what status of the Core, 0 when no answer came, and with what failure. A stream ends when its reader is done; what cannot be sent does not begin. */
+  onEnd?: (status: number, failure?: unknown) => void
 }
 
 /** Told of every exchange with the Core: `route` is the first segment of the path, `status` 0 when no answer came. */
@@ -80,7 +82,11 @@ export class CoreClient {
     const { signal } = options
     const started = performance.now()
     let status = 0
-    const observe = () => { this.#observe('POST', path, status, started) }
+    const end = (failure?: unknown) => {
+      // A call that the breaker turned away was no exchange.
+      if (!(failure instanceof Refusal)) this.#observe('POST', path, status, started)
+      options.onEnd?.(status, failure)
+    }
     try {
       const { answer, target, ticket } = await this.transport.open({
         method: 'POST',
@@ -96,22 +102,24 @@ export class CoreClient {
         dataOf({ status, headers: answer.headers, text }, { what: options.what, own })
         throw new ApiError('core_error', 'the MUXI Core gave an answer that cannot be used')
       }
-      return this.#tokens(answer.body, signal, observe, (error) => { this.transport.failed(target, ticket, error, signal) })
+      return this.#tokens(answer.body, signal, end, (error) => { this.transport.failed(target, ticket, error, signal) })
     } catch (error) {
-      // A call that the breaker turned away was no exchange.
-      if (!(error instanceof Refusal)) observe()
-      throw this.#failure(error, signal)
+      const failure = this.#failure(error, signal)
+      end(failure)
+      throw failure
     }
   }
 
-  async * #tokens (body: AsyncIterable<Uint8Array>, signal: Leaving | undefined, onEnd: () => void, onFailure: (error: unknown) => void): AsyncGenerator<CoreToken, void, undefined> {
+  async * #tokens (body: AsyncIterable<Uint8Array>, signal: Leaving | undefined, onEnd: (failure?: unknown) => void, onFailure: (error: unknown) => void): AsyncGenerator<CoreToken, void, undefined> {
+    let failure: unknown
     try {
       yield * tokensIn(body, { maxFrame: this.#settings.max_answer, onMalformed: this.#observer.onMalformed })
     } catch (error) {
       onFailure(error)
-      throw this.#failure(error, signal)
+      failure = this.#failure(error, signal)
+      throw failure
     } finally {
-      onEnd()
+      onEnd(failure)
     }
   }
 
@@ -176,10 +184,17 @@ export class CoreClient {
       request.body = JSON.stringify(body)
       headers['content-type'] = 'application/json'
     }
+    let status = 0
+    let failure: unknown
     try {
-      return dataOf<T>(await this.#exchange(request, { most: this.#settings.max_answer, timeout: this.#settings.timeout_ms }), { what: options.what, own })
+      const answer = await this.#exchange(request, { most: this.#settings.max_answer, timeout: this.#settings.timeout_ms })
+      status = answer.status
+      return dataOf<T>(answer, { what: options.what, own })
     } catch (error) {
-      throw this.#failure(error, options.signal)
+      failure = this.#failure(error, options.signal)
+      throw failure
+    } finally {
+      options.onEnd?.(status, failure)
     }
   }
 

@@ -83,8 +83,8 @@ export interface CoreCalls {
   delete: <T>(path: string, options?: CallDetails) => Promise<T>
 }
 
-/** What may be said of one call: see CallOptions. */
-export interface CallDetails { user?: string, what?: string, ifMatch?: string, signal?: Leaving }
+/** What may be said of one call: see CallOptions. `requestId` is the one under which the Core knows it. */
+export interface CallDetails { user?: string, what?: string, ifMatch?: string, signal?: Leaving, requestId?: string }
 
 /** One step of a chat on its way, as the Core's stream tells it. */
 export interface CoreToken {

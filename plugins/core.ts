@@ -1,13 +1,16 @@
 import fp from 'fastify-plugin'
 import type { FastifyRequest } from 'fastify'
 import { agentsOf, type Agents } from '../core/agents.ts'
-import type { Capability } from '../core/capabilities.ts'
+import { templateOf, type Capability } from '../core/capabilities.ts'
 import { CoreClient, type CallOptions } from '../core/client.ts'
 import { CoreConnection } from '../core/connection.ts'
 import { coreContexts, type Contexts } from '../core/context.ts'
+import type { Actor } from '../core/credentials.ts'
+import type { Leaving } from '../core/departure.ts'
 import { listedMemories, type Memories } from '../core/memories.ts'
 import { isContext, memoryContexts } from '../core/memory-context.ts'
 import type { CallDetails, CoreCalls, CoreToken } from '../core/types.ts'
+import { ApiError } from '../errors.ts'
 
 /** The Core as one request sees it: on behalf of its caller, in its trace, ended when the caller goes away. */
 export interface RequestCore extends CoreCalls {
@@ -101,23 +104,23 @@ class CallerCore implements RequestCore {
   }
 
   async get<T> (path: string, own?: CallDetails): Promise<T> {
-    return await this.#client.get(path, this.#options(own))
+    return await this.#client.get(path, this.#options('get', path, own))
   }
 
   async post<T> (path: string, body: unknown, own?: CallDetails): Promise<T> {
-    return await this.#client.post(path, body, this.#options(own))
+    return await this.#client.post(path, body, this.#options('post', path, own))
   }
 
   async patch<T> (path: string, body: unknown, own?: CallDetails): Promise<T> {
-    return await this.#client.patch(path, body, this.#options(own))
+    return await this.#client.patch(path, body, this.#options('patch', path, own))
   }
 
   async delete<T> (path: string, own?: CallDetails): Promise<T> {
-    return await this.#client.delete(path, this.#options(own))
+    return await this.#client.delete(path, this.#options('delete', path, own))
   }
 
   async stream (path: string, body: unknown, own?: CallDetails): Promise<AsyncIterable<CoreToken>> {
-    return await this.#client.stream(path, body, this.#options(own))
+    return await this.#client.stream(path, body, this.#options('stream', path, own))
   }
 
   get agents (): Agents {
@@ -134,8 +137,59 @@ class CallerCore implements RequestCore {
     return listedMemories(this, isContext)
   }
 
-  #options (own: CallDetails | undefined): CallOptions {
-    const { caller, departure, traceparent } = this.#request
+  #options (verb: Verb, path: string, own: CallDetails | undefined): CallOptions {
+    const request = this.#request
+    const branch = request.branch('core')
+    if (own?.requestId !== undefined) request.knownAs(own.requestId, branch?.spanId)
+    if (branch !== undefined) return new TracedCall(request, verb, path, own, branch)
+    const { caller, departure, traceparent } = request
     return { caller, signal: own?.signal ?? departure, traceparent, user: own?.user, what: own?.what, ifMatch: own?.ifMatch }
+  }
+}
+
+type Verb = keyof CoreCalls | 'stream'
+const methods: Record<Verb, string> = { get: 'GET', post: 'POST', patch: 'PATCH', delete: 'DELETE', stream: 'POST' }
+
+/** A call that has a place of its own in the trace, and is recorded there at its end. */
+class TracedCall implements CallOptions {
+  readonly caller: Actor
+  readonly signal: Leaving
+  readonly traceparent: string
+  readonly user: string | undefined
+  readonly what: string | undefined
+  readonly ifMatch: string | undefined
+  readonly #request: FastifyRequest
+  readonly #verb: Verb
+  readonly #path: string
+  readonly #spanId: string
+  readonly #started = performance.now()
+
+  constructor (request: FastifyRequest, verb: Verb, path: string, own: CallDetails | undefined, { spanId, traceparent }: NonNullable<ReturnType<FastifyRequest['branch']>>) {
+    this.caller = request.caller
+    this.signal = own?.signal ?? request.departure
+    this.traceparent = traceparent
+    this.user = own?.user
+    this.what = own?.what
+    this.ifMatch = own?.ifMatch
+    this.#request = request
+    this.#verb = verb
+    this.#path = path
+    this.#spanId = spanId
+  }
+
+  onEnd (statusCode: number, failure?: unknown): void {
+    const method = methods[this.#verb]
+    const path = templateOf(this.#path)
+    // What the Core refuses has gone well, and so has what its caller has left.
+    const failed = failure !== undefined && !(failure instanceof ApiError && failure.statusCode < 500)
+    this.#request.spanned({
+      component: 'core',
+      operation: this.#verb === 'stream' ? 'stream' : 'call',
+      started: this.#started,
+      status: failed ? 'error' : 'ok',
+      message: `${method} ${path}`,
+      data: { method, path, statusCode, error: failure instanceof ApiError ? failure.code : undefined },
+      spanId: this.#spanId
+    })
   }
 }

@@ -6,8 +6,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The request on whose behalf this one runs, when it came through `call`. */
     outer: FastifyRequest | undefined
-    /** Calls another operation of this server as the same caller, in the same trace. The answer is read in full. */
-    call: (options: Pick<InjectOptions, 'method' | 'url' | 'payload'>) => Promise<LightMyRequestResponse>
+    /** Calls another operation of this server as the same caller, in the same trace: as a part of this request, or of the part of it that `traceparent` names. The answer is read in full. */
+    call: (options: Pick<InjectOptions, 'method' | 'url' | 'payload'> & { traceparent?: string | undefined }) => Promise<LightMyRequestResponse>
   }
 }
 
@@ -21,12 +21,12 @@ export default fp(async (app) => {
   let count = 0
 
   app.decorateRequest('outer')
-  app.decorateRequest('call', async function (this: FastifyRequest, options) {
+  app.decorateRequest('call', async function (this: FastifyRequest, { traceparent = this.traceparent, ...options }) {
     const id = `${secret}${++count}`
     const headers: Record<string, string> = {
       'x-muxi-inner': id,
       'x-request-id': this.id,
-      traceparent: this.traceparent
+      traceparent
     }
     for (const name of passed) if (typeof this.headers[name] === 'string') headers[name] = this.headers[name]
     if (options.payload !== undefined) headers['content-type'] = 'application/json'

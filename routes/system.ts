@@ -15,12 +15,11 @@ interface Arrival {
 const system: FastifyPluginAsyncTypebox = async (app) => {
   app.get('/api/v1/system/status', { schema: systemStatusGet, config: { access: 'admin' } }, async (request) => {
     const { core, log } = request
-    const [seen, latency, redis, streams] = await Promise.all([
+    const [seen, latency, redis] = await Promise.all([
       // A Core that is away is what this operation has to tell.
       core.get<CoreStatus>('/status').catch((err: unknown) => { log.warn({ err }, 'the MUXI Core gives no status') }),
       app.core.latency(),
-      redisOf(app.cluster),
-      app.metrics.streams.get()
+      redisOf(app.cluster)
     ])
     const status: SystemStatus['status'] = latency === undefined ? 'unhealthy' : seen === undefined ? 'degraded' : 'healthy'
     const isWhole = status !== 'healthy' || app.health.report().status === 'ready'
@@ -29,7 +28,8 @@ const system: FastifyPluginAsyncTypebox = async (app) => {
       version: app.release,
       uptime_seconds: Math.floor(process.uptime()),
       active_agents: seen?.agents?.active ?? seen?.agents?.count,
-      active_connections: streams.values.reduce((sum, { value }) => sum + value, 0),
+      active_connections: app.connections.count(),
+      connections: app.connections.counts(),
       memory_usage_mb: Math.round(process.memoryUsage.rss() / 1_048_576),
       database_status: seen?.database_status,
       core_version: app.core.version,

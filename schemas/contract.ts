@@ -19,6 +19,8 @@ export interface Contract {
   headers?: TObject
   body?: TSchema
   response: Record<number, TSchema | Media>
+  /** Changes nothing, although it is sent by POST. */
+  isRead?: true
   /** What it can fail with beyond what follows from the rest. */
   failures?: ErrorCode[]
 }

@@ -1,5 +1,24 @@
 import { Type, type TSchema } from '@sinclair/typebox'
+import { oneOf } from './common.ts'
 import type { Media } from './contract.ts'
+
+/** What could not be delivered, on every stream that fans out. The event's own id stands behind the gap. */
+export const gapEvent = Type.Object({
+  reason: oneOf(['epoch', 'trimmed', 'slow', 'rate', 'invalid_id'], {
+    description: 'epoch: the history was lost or set back, what it held since then is unknown; trimmed: what was asked for is kept no more; slow: the client did not read; rate: it may read no faster; ' +
+      'invalid_id: the `Last-Event-ID` is none of this stream, what follows is from now on'
+  }),
+  from: Type.Optional(Type.String({ description: 'The last event before the gap, where it is known', examples: ['kq3xT0aPz1Lk.17.b3f0'] })),
+  to: Type.Optional(Type.String({ description: 'The last event in the gap, where it is known', examples: ['kq3xT0aPz1Lk.54.77aa'] })),
+  count: Type.Optional(Type.Integer({ minimum: 0, description: 'Events left out, where it is known', examples: [37] }))
+}, { title: 'Gap', description: 'events were left out' })
+
+/** Why we end a stream. `retry` before it says when to come back. */
+export const endEvent = Type.Object({
+  reason: oneOf(['shutdown', 'lifetime', 'closed', 'unauthorized', 'forbidden', 'core_unavailable'], {
+    description: 'shutdown: this instance stops, another takes over; lifetime: it was open for long enough; closed: an admin ended it; unauthorized, forbidden: the key is good for it no more; core_unavailable: the key could not be checked'
+  })
+}, { title: 'End', description: 'this server ends the stream' })
 
 /** An event of an example; its data are encoded here. */
 interface Example { event: string, id?: string, data: unknown }

@@ -1,5 +1,6 @@
-import { Type, type Static } from '@sinclair/typebox'
+import { Type, type Static, type TInteger } from '@sinclair/typebox'
 import { oneOf, withDefault } from './common.ts'
+import { kinds, type Kind } from './connections.ts'
 import type { Contract } from './contract.ts'
 
 const Wellness = oneOf(['healthy', 'degraded', 'unhealthy'])
@@ -48,6 +49,11 @@ export const SystemStatus = Type.Object({
   uptime_seconds: Type.Integer({ minimum: 0, description: 'Of this server', examples: [86_400] }),
   active_agents: Type.Optional(Type.Integer({ minimum: 0 })),
   active_connections: Type.Integer({ minimum: 0, description: 'Open streams of this server', examples: [3] }),
+  connections: Type.Object(
+    // One for each kind.
+    Object.fromEntries(kinds.map((kind) => [kind, Type.Integer({ minimum: 0, examples: [0] })])) as Record<Kind, TInteger>,
+    { description: 'The same by what they carry' }
+  ),
   memory_usage_mb: Type.Integer({ minimum: 0, description: 'Of this server', examples: [142] }),
   database_status: Type.Optional(Type.String({ description: 'As the Core tells it', examples: ['connected'] })),
   core_version: Type.Optional(Type.String({ description: 'Of the MUXI Core' })),

@@ -7,6 +7,8 @@ export interface CoreCall {
   query: string
   /** X-Muxi-User-Id */
   user?: string
+  /** as received */
+  traceparent?: string
   level: 'admin' | 'client' | 'none'
   status?: number
   /** the client left before the end of the answer */

@@ -30,6 +30,7 @@ export function createListener (state: State, routes: Route[]): RequestListener 
 
 function begin ({ calls, keys, prefix }: State, req: IncomingMessage, res: ServerResponse): Exchange {
   const { method = '', url = '/', headers } = req
+  const { traceparent } = headers
   const [path = '', ...query] = url.split('?')
   const user = headers['x-muxi-user-id']
   const call: CoreCall = {
@@ -38,7 +39,8 @@ function begin ({ calls, keys, prefix }: State, req: IncomingMessage, res: Serve
     query: query.length === 0 ? '' : `?${query.join('?')}`,
     level: levelOf(headers, keys),
     aborted: false,
-    ...(typeof user === 'string' && user !== '' && { user: folded(user) })
+    ...(typeof user === 'string' && user !== '' && { user: folded(user) }),
+    ...(typeof traceparent === 'string' && { traceparent })
   }
   if (!path.startsWith(`${prefix}/__`)) remember(calls, call)
 

@@ -49,14 +49,14 @@ function userNamedIn ({ headers }: FastifyRequest): string | undefined {
   return header === undefined ? undefined : Buffer.from(String(header), 'latin1').toString()
 }
 
-/** A bound key speaks for its own user alone, wherever another is named. */
+/** A bound key speaks for its own user alone, wherever another is named. From then on the user is part of the trace. */
 export function userOf (this: FastifyRequest, claim?: string): string {
   const { sub } = this.caller
   const named = userNamedIn(this)
   for (const said of [claim, named]) {
     if (sub !== undefined && said !== undefined && folded(sub) !== folded(said)) throw new ApiError('forbidden', 'this key belongs to another user')
   }
-  return folded(claim ?? named ?? sub ?? '0')
+  return this.trace.userId = folded(claim ?? named ?? sub ?? '0')
 }
 
 /** E-mail addresses compare in lower case, as the Core folds them. */

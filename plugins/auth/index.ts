@@ -1,7 +1,7 @@
 import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Caller } from '../../core/credentials.ts'
-import { ApiError } from '../../errors.ts'
+import { ApiError, failureOf } from '../../errors.ts'
 import { rank, type Access } from '../../schemas/contract.ts'
 import { Attempts } from './attempts.ts'
 import { anonymous, bearerOf, faultOfUser, holderOf, keyIn, userOf } from './caller.ts'
@@ -70,8 +70,16 @@ export default fp(async (app) => {
     digest: digests.ofKey,
     onBlock: (kind, { address, digest }, seconds) => { app.audit.note({ event: `${kind}_blocked`, address, key: app.audit.nameOf(digest), details: { seconds } }) }
   })
-  const counts = (source: 'cache' | 'core') => ({ yes: metrics.verdicts.labels({ source, verdict: 'yes' }), no: metrics.verdicts.labels({ source, verdict: 'no' }) })
-  const counted = { cache: counts('cache'), core: counts('core') }
+  /** Counts a verdict, and tells how long it took. */
+  const telling = (source: 'cache' | 'core', verdict: 'yes' | 'no') => {
+    const data = { source, verdict }
+    const count = metrics.verdicts.labels(data)
+    return (request: FastifyRequest, started: number) => {
+      count.inc()
+      request.spanned({ component: 'auth', operation: 'verify', started, data })
+    }
+  }
+  const tell = { cache: { yes: telling('cache', 'yes'), no: telling('cache', 'no') }, core: { yes: telling('core', 'yes'), no: telling('core', 'no') } }
 
   app.decorate('keys', {
     tokens,
@@ -103,6 +111,7 @@ export default fp(async (app) => {
       done(enter(request, reply, outer.caller))
       return
     }
+    const started = performance.now()
     const shown = shownBy(request)
     if (shown === undefined) {
       done(refuse(request))
@@ -111,14 +120,14 @@ export default fp(async (app) => {
     const known = verdicts.known(shown.key, shown.digest)
     // A key that is known needs no promise.
     if (known !== undefined && known !== 'refused' && shown.grant === undefined) {
-      counted.cache.yes.inc()
+      tell.cache.yes(request, started)
       if (known.stale) sayStale(reply)
       done(enter(request, reply, holderOf(shown.key, known.verdict, shown.digest)))
-    } else judge(request, reply, shown, known).then(done, done)
+    } else judge(request, reply, shown, known, started).then(done, done)
   })
 
   /** The way of every key that is not at hand: blocks, the single use of a ticket, the Core. */
-  async function judge (request: FastifyRequest, reply: FastifyReply, { key, digest, grant, tokenDigest }: Shown, known: Answer): Promise<ApiError | undefined> {
+  async function judge (request: FastifyRequest, reply: FastifyReply, { key, digest, grant, tokenDigest }: Shown, known: Answer, started: number): Promise<ApiError | undefined> {
     const attempt = { address: request.ip, digest: tokenDigest ?? digest }
     let answer = known
     if (tokenDigest !== undefined && verdicts.isRevoked(tokenDigest)) answer = 'refused'
@@ -127,13 +136,16 @@ export default fp(async (app) => {
         app.audit.refused(request, 'blocked', attempt.digest)
         throw error
       })
-      answer ??= await verdicts.ask(key, digest) ?? 'refused'
+      answer ??= await verdicts.ask(key, digest).catch((error: unknown) => {
+        request.spanned({ component: 'auth', operation: 'verify', started, status: 'error', message: failureOf(error).code, data: { source: 'core', verdict: 'none' } })
+        throw error
+      }) ?? 'refused'
     }
     // Last, so that a ticket is not used up by a failure of ours.
     if (answer !== 'refused' && grant?.kind === 'ticket' && !await cluster.set(`ticket:${grant.id}`, '1', ticketMs, { value: undefined })) answer = 'refused'
     const caller = answer === 'refused' ? undefined : grant === undefined ? holderOf(key, answer.verdict, digest) : bearerOf(grant, answer.verdict, digest, tokenDigest!)
     const source = known === undefined ? 'core' : 'cache'
-    counted[source][caller === undefined ? 'no' : 'yes'].inc()
+    tell[source][caller === undefined ? 'no' : 'yes'](request, started)
     if (caller === undefined) {
       await attempts.failed(attempt, known === undefined)
       return refuse(request, attempt.digest)

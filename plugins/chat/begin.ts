@@ -7,6 +7,7 @@ import type { ChatEvent, ChatInput, RoutedMessage, ToolCall } from '../../schema
 import { filesOf } from './attachments.ts'
 import { eventsOf, withId } from './events.ts'
 import type { NumberedEvent } from './record.ts'
+import { ChatSpans } from './spans.ts'
 
 /** A chat that the Core has taken on: its events as they come, or the whole answer at its end. Read it one way or the other. */
 export interface Chat { events: AsyncIterable<NumberedEvent>, answer: () => Promise<RoutedMessage> }
@@ -43,6 +44,7 @@ export async function begin (request: FastifyRequest, { id, input, agentId, sign
   const { content, session_id, attachments, metadata } = input
   const userId = request.userId(input.user_id)
   const files = filesOf(attachments ?? [])
+  const spans = new ChatSpans(request, id, input, agentId)
   // The Core would answer with prose for an agent that it does not know.
   if (agentId !== undefined) await request.core.get(`/agents/${agentId}`, { what: `agent ${agentId}` })
   if (metadata !== undefined) request.log.info({ metadata }, 'chat metadata')
@@ -57,9 +59,16 @@ export async function begin (request: FastifyRequest, { id, input, agentId, sign
     ...(session_id !== undefined && { session_id }),
     ...(agentId !== undefined && { agent_id: agentId }),
     ...(files.length > 0 && { files })
-  }, { user: userId, signal }).catch((error: unknown) => { throw withId(error, id) })
+  }, { user: userId, signal, requestId: id }).catch((error: unknown) => {
+    spans.end(error)
+    throw withId(error, id)
+  })
   const exchange: Exchange = { id, userId, sessionId: session_id, input }
-  const events = counted(eventsOf(tokens, id, (made) => { exchange.sessionId ??= made }), (agent) => { request.server.usage.answered(agent, userId) })
+  const inSession = (made: string) => {
+    exchange.sessionId ??= made
+    spans.inSession(exchange.sessionId)
+  }
+  const events = followed(eventsOf(tokens, id, inSession), spans, (agent) => { request.server.usage.answered(agent, userId) })
   return { events: numbered(events, id), answer: async () => await collect(events, exchange) }
 }
 
@@ -67,13 +76,20 @@ export function newId (): string {
   return `msg_${randomBytes(12).toString('base64url')}`
 }
 
-/** Tells who has answered, once they have. */
-async function * counted (events: AsyncIterable<ChatEvent>, onAnswer: (agentId: string | undefined) => void): AsyncGenerator<ChatEvent, void, undefined> {
-  let agentId: string | undefined
-  for await (const event of events) {
-    if (event.event === 'message_start' || event.event === 'message_end') agentId = event.data.agent_id ?? agentId
-    if (event.event === 'message_end') onAnswer(agentId)
-    yield event
+/** Tells what happens, and who has answered once they have. */
+async function * followed (events: AsyncIterable<ChatEvent>, spans: ChatSpans, onAnswer: (agentId: string | undefined) => void): AsyncGenerator<ChatEvent, void, undefined> {
+  let failure: unknown
+  try {
+    for await (const event of events) {
+      spans.see(event)
+      if (event.event === 'message_end') onAnswer(spans.answeredBy)
+      yield event
+    }
+  } catch (error) {
+    failure = error
+    throw error
+  } finally {
+    spans.end(failure)
   }
 }
 

@@ -7,10 +7,24 @@ export interface Outcome { json: string, failed: boolean }
 
 /** Calls the operation behind a tool the way any caller would: validation, level, limit and log are the same. */
 export async function callTool (tool: Tool, args: Record<string, unknown>, request: FastifyRequest): Promise<Outcome> {
-  const target = targetOf(tool, args)
-  if (target instanceof ApiError) return { json: JSON.stringify(bodyOf(target, request.id)), failed: true }
-  const { statusCode, body } = await request.call(target)
-  return { json: body, failed: statusCode >= 400 }
+  const started = performance.now()
+  const branch = request.branch('mcp')
+  let statusCode: number | undefined
+  try {
+    const target = targetOf(tool, args)
+    if (target instanceof ApiError) {
+      statusCode = target.statusCode
+      return { json: JSON.stringify(bodyOf(target, request.id)), failed: true }
+    }
+    const answer = await request.call({ ...target, traceparent: branch?.traceparent })
+    statusCode = answer.statusCode
+    return { json: answer.body, failed: statusCode >= 400 }
+  } finally {
+    // Without a status its caller has left.
+    const { operation: { id } } = tool
+    const failed = statusCode === undefined || statusCode >= 400
+    request.spanned({ component: 'mcp', operation: 'tool_call', started, status: statusCode !== undefined && statusCode >= 500 ? 'error' : 'ok', message: id, data: { tool: id, failed, statusCode }, spanId: branch?.spanId })
+  }
 }
 
 /** URL and body of a call. What the contract does not know goes where the contract will refuse it by name. */

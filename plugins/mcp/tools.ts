@@ -27,6 +27,7 @@ export function reasonAgainst ({ contract, hidden }: Operation): string | undefi
   if (hidden) return 'part of a page'
   if (contract.tags.includes('mcp')) return 'of the protocol itself'
   if (contract.tags.includes('docs')) return 'a document'
+  if (contract.tags.includes('otlp')) return 'for exporters'
   const success = successOf(contract.response)
   if (success === undefined) return 'no answer'
   if (!('content' in success)) return undefined
@@ -64,9 +65,9 @@ function toolOf (operation: Operation): Tool {
       outputSchema: output as ToolDefinition['outputSchema'],
       annotations: {
         title: contract.summary,
-        readOnlyHint: method === 'GET',
+        readOnlyHint: method === 'GET' || contract.isRead === true,
         destructiveHint: method === 'DELETE',
-        idempotentHint: method !== 'POST',
+        idempotentHint: method !== 'POST' || contract.isRead === true,
         openWorldHint: operation.capability === 'chat'
       }
     }

@@ -3,7 +3,14 @@ import type { EventMessage } from 'fastify-sse-v2'
 /** One event before it goes out: `data` is JSON-encoded here. */
 export interface SseEvent { event: string, id?: string, data: unknown }
 
-interface Watch { signal: AbortSignal, heartbeatMs: number, onError: (error: unknown) => SseEvent, onEnd: (isCut: boolean) => void, whileAllowed: (end: (reason: Error) => void) => () => void }
+interface Watch {
+  signal: AbortSignal
+  heartbeatMs: number
+  onSend: (event: EventMessage) => void
+  onError: (error: unknown) => SseEvent
+  onEnd: (isCut: boolean) => void
+  whileAllowed: (end: (reason: Error) => void) => () => void
+}
 
 const name = /^[a-z][a-z0-9_-]{0,63}$/
 const id = /^[A-Za-z0-9_.:-]{1,128}$/
@@ -14,7 +21,7 @@ const done: IteratorResult<EventMessage> = { done: true, value: undefined }
  * leaves nor survives one that throws: ends on abort, turns an error into the last event, puts a comment into every silence,
  * and lets no name or id pass that could break a line.
  */
-export function guard (source: AsyncIterator<SseEvent>, first: IteratorResult<SseEvent>, { signal, heartbeatMs, onError, onEnd, whileAllowed }: Watch): AsyncIterable<EventMessage> {
+export function guard (source: AsyncIterator<SseEvent>, first: IteratorResult<SseEvent>, { signal, heartbeatMs, onSend, onError, onEnd, whileAllowed }: Watch): AsyncIterable<EventMessage> {
   let pending: Promise<IteratorResult<SseEvent>> | undefined = Promise.resolve(first)
   let answer: ((result: IteratorResult<EventMessage>) => void) | undefined
   let quiet = false
@@ -35,11 +42,16 @@ export function guard (source: AsyncIterator<SseEvent>, first: IteratorResult<Ss
     source.return?.().catch(() => {})
     onEnd(forbidden !== undefined)
   }
+  const sent = (event: SseEvent) => {
+    const value = encode(event)
+    onSend(value)
+    return { done: false as const, value }
+  }
   /** The last event, at once where the client is ready for it. */
   const fail = (error: unknown) => {
     const give = answer
     answer = undefined
-    give?.({ done: false, value: encode(onError(error)) })
+    give?.(sent(onError(error)))
     if (give !== undefined) end()
   }
   const letGo = whileAllowed((reason) => {
@@ -53,7 +65,7 @@ export function guard (source: AsyncIterator<SseEvent>, first: IteratorResult<Ss
     if (ended) return done
     if (forbidden !== undefined) {
       end()
-      return { done: false, value: encode(onError(forbidden)) }
+      return sent(onError(forbidden))
     }
     // Kept over a heartbeat: a second next() would ask the source for a second event.
     const asked = pending ??= source.next()
@@ -64,7 +76,7 @@ export function guard (source: AsyncIterator<SseEvent>, first: IteratorResult<Ss
         pending = undefined
         quiet = false
         if (result.done === true) end()
-        else resolve({ done: false, value: encode(result.value) })
+        else resolve(sent(result.value))
       }).catch((error: unknown) => {
         if (answer === resolve && !ended) fail(error)
       })

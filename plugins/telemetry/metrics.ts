@@ -57,7 +57,13 @@ export function createMetrics (version: string, active: () => number) {
     limited: new Counter({ name: 'muxi_api_rate_limited_total', help: 'Calls turned away by a limit', labelNames: ['scope'], registers }),
     reloads: new Counter({ name: 'muxi_api_config_reloads_total', help: 'Times the settings were read again, by what came of it', labelNames: ['result'], registers }),
     reloaded: new Gauge({ name: 'muxi_api_config_last_reload_success_timestamp_seconds', help: 'When valid settings were last read, the start included', registers }),
-    streams: new Gauge({ name: 'muxi_api_sse_streams', help: 'Open streams of server-sent events', registers })
+    eventsPublished: new Counter({ name: 'muxi_api_events_published_total', help: 'Log and trace events taken into the streams', labelNames: ['topic'], registers }),
+    eventsLost: new Counter({ name: 'muxi_api_events_lost_total', help: 'Events given up because what the instances share was away for too long', labelNames: ['topic'], registers }),
+    eventsSampled: new Counter({ name: 'muxi_api_events_sampled_total', help: 'Spans left out because more came than could be kept', registers }),
+    eventsDelivered: new Counter({ name: 'muxi_api_events_delivered_total', help: 'Events written to clients of the streams', labelNames: ['topic'], registers }),
+    sinkLost: new Counter({ name: 'muxi_api_sink_events_lost_total', help: 'Events that a sink could not take', labelNames: ['sink'], registers }),
+    streamGaps: new Counter({ name: 'muxi_api_stream_gaps_total', help: 'Gaps that clients were told of', labelNames: ['topic', 'reason'], registers }),
+    streams: new Gauge({ name: 'muxi_api_sse_streams', help: 'Open streams of server-sent events, by what they carry', labelNames: ['kind'], registers })
   }
 }
 

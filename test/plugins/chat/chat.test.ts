@@ -43,7 +43,7 @@ const test = base.extend<Fixtures>({
   }
 })
 
-const streamsOpen = async (app: FastifyInstance) => /^muxi_api_sse_streams (\d+)$/m.exec(await app.metrics.registry.metrics())?.[1]
+const streamsOpen = async (app: FastifyInstance) => /^muxi_api_sse_streams\{kind="chat_stream"\} (\d+)$/m.exec(await app.metrics.registry.metrics())?.[1]
 
 describe('a plain chat', () => {
   test('is answered by the agent that fits', async ({ say, core }) => {

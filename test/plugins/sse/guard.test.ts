@@ -31,6 +31,7 @@ function watch (source: AsyncIterator<SseEvent>, { isEmpty = false, signal = new
   const stream = guard(source, isEmpty ? { done: true, value: undefined } : { done: false, value: event('0') }, {
     signal,
     heartbeatMs,
+    onSend: () => {},
     whileAllowed: () => () => {},
     onEnd: () => { ends.push(1) },
     onError: (error) => ({ event: 'error', data: { message: (error as Error).message } })

@@ -1,5 +1,5 @@
 import { expect } from 'vitest'
-import { as, keys, test } from '../app.ts'
+import { as, keys, test } from '../../app.ts'
 
 test('every answer has a request id: the caller\'s where it is well formed, else a fresh one', async ({ app }) => {
   const given = await app.inject({ url: '/health', headers: { 'x-request-id': 'abc-1.2_3' } })
