@@ -1,5 +1,6 @@
 import fp from 'fastify-plugin'
 import { ApiError } from '../errors.ts'
+import { otlpJsonBytes } from '../schemas/otlp.ts'
 
 /** Beyond this a body is looked at before it is parsed, and may have as much outside of its strings. */
 const plain = 65_536
@@ -17,7 +18,11 @@ export default fp(async (app) => {
     const text = body as string // as asked for
     const { 'content-encoding': encoding = 'identity' } = request.headers
     if (encoding !== 'identity') done(new ApiError('unsupported_media_type', 'send the body without Content-Encoding'))
-    else if (text.length > plain && !isMostlyText(text)) done(new ApiError('bad_request', 'a body of more than 64 KiB may have 64 KiB outside of its strings and 256 Ki escapes in them'))
+    else if (request.routeOptions.config.otlp !== undefined) {
+      // Telemetry is structure: it has a bound of its own.
+      if (text.length > otlpJsonBytes) done(new ApiError('payload_too_large', 'JSON may have 2 MiB here: send smaller batches'))
+      else parse(request, text, done)
+    } else if (text.length > plain && !isMostlyText(text)) done(new ApiError('bad_request', 'a body of more than 64 KiB may have 64 KiB outside of its strings and 256 Ki escapes in them'))
     else parse(request, text, done)
   })
 }, { name: 'json' })
