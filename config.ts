@@ -34,7 +34,7 @@ const serviceLink = /_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT_\d+_(?:TCP|UDP|
 const serviceAddress = /^(?:tcp|udp|sctp):\/\//
 
 /** Read by commands, not by the server: they may stand beside its settings. */
-const besides = ['MUXI_API_CONFIG', 'MUXI_API_DOCTOR_KEY']
+const besides = ['MUXI_API_CONFIG', 'MUXI_API_DOCTOR_KEY', 'MUXI_API_TRACE_KEY']
 
 const ajv = new Ajv({ allErrors: true, useDefaults: true, allowUnionTypes: true, verbose: true })
 ajv.addKeyword('secret')

@@ -1,15 +1,14 @@
-import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import pkg from '../package.json' with { type: 'json' }
-import { ConfigError, type Config, type Loaded } from '../config.ts'
+import { ConfigError, type Loaded } from '../config.ts'
 import { type Check, failed } from './doctor/check.ts'
 import { checkCores } from './doctor/core.ts'
 import { checkRedis } from './doctor/redis.ts'
 import { isWell, jsonOf, linesOf, masked, secretsIn } from './doctor/report.ts'
 import { checkServer } from './doctor/server.ts'
 import { checkSettings } from './doctor/settings.ts'
-import type { Place } from './doctor/visit.ts'
 import { configOf, flagsOf } from './options.ts'
+import { placeOf } from './place.ts'
 import { UsageError } from './usage.ts'
 
 const words = 'Count from one to thirty in words.'
@@ -72,23 +71,6 @@ async function checkAll ({ config, file }: Loaded, { url, ca, key, say }: { url:
     checkServer(placeOf(api, url, ca), api, { key: key ?? core.client_key, adminKey: core.admin_key, say, release: pkg.version })
   ])
   return groups.flat()
-}
-
-/** Where clients reach the server; without any word of it the way that this machine has. */
-function placeOf ({ host, port, public_url: publicUrl, tls_cert: cert }: Config['api'], url = publicUrl, ca?: string): Place {
-  if (url !== undefined) return { url: url.replace(/\/+$/, ''), ca }
-  const near = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '[::1]' : host.includes(':') ? `[${host}]` : host
-  if (cert === undefined) return { url: `http://${near}:${port}` }
-  return { url: `https://${near}:${port}`, ...pinned(cert) }
-}
-
-/** The server's own certificate; where it cannot be read its own line says so. */
-function pinned (path: string): Pick<Place, 'ca' | 'isPinned'> {
-  try {
-    return { ca: new X509Certificate(readFileSync(path)).toString(), isPinned: true }
-  } catch {
-    return {}
-  }
 }
 
 function fileAt (path: string): string {

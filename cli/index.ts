@@ -10,7 +10,8 @@ const commands: Record<string, () => Promise<Command>> = {
   dev: async () => await import('./dev.ts'),
   config: async () => await import('./config.ts'),
   routes: async () => await import('./routes.ts'),
-  doctor: async () => await import('./doctor.ts')
+  doctor: async () => await import('./doctor.ts'),
+  trace: async () => await import('./trace.ts')
 }
 
 const usage = `muxi-api ${pkg.version}: the front door of MUXI
@@ -22,6 +23,7 @@ Usage: muxi-api [command] [options]
   config    show every setting, its value and its source
   routes    list every operation
   doctor    check settings, Core, Redis and the running server, with remedies
+  trace     read spans and the log, of a server or of a file, or follow them
 
   muxi-api <command> --help tells more; --version prints the version
 `

@@ -12,10 +12,10 @@ describe('help', () => {
     const { code, stdout, stderr } = await run(['--help']).end()
 
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-    for (const command of ['start', 'dev', 'config', 'routes', 'doctor']) expect(stdout).toMatch(new RegExp(`^  ${command} +\\w`, 'm'))
+    for (const command of ['start', 'dev', 'config', 'routes', 'doctor', 'trace']) expect(stdout).toMatch(new RegExp(`^  ${command} +\\w`, 'm'))
   })
 
-  test.for(['start', 'dev', 'config', 'routes', 'doctor'])('%s --help tells what it does, and does not do it', async (command, { run }) => {
+  test.for(['start', 'dev', 'config', 'routes', 'doctor', 'trace'])('%s --help tells what it does, and does not do it', async (command, { run }) => {
     const { code, stdout, stderr } = await run([command, '--help'], { MUXI_API_PORT: 'nonsense' }).end()
 
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
