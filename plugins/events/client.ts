@@ -11,7 +11,10 @@ import type { Gap, Kept } from './ring.ts'
 /** What the settings say of streams; read when used, so that a reload holds at once. */
 export interface Settings { stream_rate: number, stream_buffer: number, stream_heartbeat_ms: number, stream_life_ms: number, stream_stall_ms: number }
 
-interface Options { raw: FastifyReply['raw'], feed: Feed, filter: Filter, limit: number, settings: () => Settings, now: () => number, isResuming: boolean }
+/** Told of what is written. */
+export interface Observer { onEvents: (count: number) => void, onGap: (reason: Gap['reason']) => void }
+
+interface Options { raw: FastifyReply['raw'], feed: Feed, filter: Filter, limit: number, settings: () => Settings, now: () => number, isResuming: boolean, observer: Observer }
 
 /** Bytes of one write at most: what a client that stops reading can cost. */
 const mostBytes = 65_536
@@ -76,7 +79,7 @@ export class Client {
     this.cursor = place
     this.#allowed = Math.min(this.lag + ring.capacity / 8, ring.capacity * 0.75)
     this.#lastId = ring.at(place - 1)?.id ?? (place === ring.next ? headId : this.#lastId)
-    if (gap !== undefined) this.#write([gapFrame(this.#lastId, gap)], 0, this.#lastId)
+    if (gap !== undefined) this.#write([this.#told(this.#lastId, gap)], 0, this.#lastId)
     else this.#write([checkpoint(this.#lastId)], 0, this.#lastId)
     this.pump()
   }
@@ -93,11 +96,10 @@ export class Client {
         return
       }
       const look = await feed.page(from).catch(() => undefined)
-      // The cluster is away, or the feed has yet to read what was read here.
-      if (look === undefined || (look.epoch === from.epoch && look.seq === from.seq)) {
-        feed.wake()
-        await new Promise((resolve) => { setTimeout(resolve, look === undefined ? againMs : soonMs).unref() })
-        if (look === undefined || feed.placeAfter(from) === undefined) continue
+      // The cluster is away, or the feed has yet to see what was seen here.
+      if (look === undefined || look.epoch !== feed.epoch) {
+        await this.#feedReads(look === undefined ? againMs : soonMs)
+        continue
       }
       const [first, ...rest] = look.entries
       const overlaps = first?.seq === from.seq
@@ -105,12 +107,18 @@ export class Client {
         this.begin(feed.ring.next, { reason: 'epoch', from: idOf(from) })
         return
       }
+      if (look.seq === from.seq) {
+        // The last one there is, and it is the one that this client has: behind it nothing was missed.
+        from = { ...from, nonce: noNonce }
+        if (feed.placeAfter(from) === undefined) await this.#feedReads(soonMs)
+        continue
+      }
       const entries = overlaps ? rest : look.entries
       const next = entries[0]?.seq ?? look.seq + 1
       if (next > from.seq + 1) {
         const before = idOf(from)
         const to = { epoch: look.epoch, seq: next - 1, nonce: noNonce }
-        await this.#give([gapFrame(idOf(to), { reason: 'trimmed', from: before, to: idOf(to), count: next - 1 - from.seq })], 0, idOf(to))
+        await this.#give([this.#told(idOf(to), { reason: 'trimmed', from: before, to: idOf(to), count: next - 1 - from.seq })], 0, idOf(to))
         from = to
       }
       const most = Math.min(limit, settings().stream_rate || limit)
@@ -136,17 +144,18 @@ export class Client {
   }
 
   /** Writes what others in the same place are given, too: frames of `count` events, up to the end of the ring. False: it must go its own way. */
-  share ({ bytes, count, sentId, lastId }: Chunk): boolean {
+  share ({ bytes, count, gaps, sentId, lastId }: Chunk): boolean {
     if (bytes.length > mostBytes || this.isBlocked || this.#gap !== undefined || count > this.#options.limit || count > this.bucket.left(this.#options.now())) return false
     this.cursor = this.#options.feed.ring.next
     if (bytes.length > 0) this.#write([bytes], count, sentId)
+    for (const reason of gaps) this.#options.observer.onGap(reason)
     this.#lastId = lastId
     return true
   }
 
   /** Goes on from its own place, as far as socket and bucket allow. */
   pump (): void {
-    const { feed: { ring, topic }, filter, limit } = this.#options
+    const { feed: { ring, topic }, filter, limit, observer } = this.#options
     while (!this.ended && this.cursor !== undefined && this.cursor < ring.next) {
       this.#skip()
       if (this.isBlocked) return
@@ -157,7 +166,7 @@ export class Client {
       let [id, sent] = [this.#lastId, this.#sentId]
       if (this.#gap !== undefined) {
         sent = this.#gap.to ?? id
-        frames.push(gapFrame(sent, this.#gap))
+        frames.push(this.#told(sent, this.#gap))
         this.#gap = undefined
       }
       for (; this.cursor < ring.next && bytes < mostBytes; this.cursor++) {
@@ -170,6 +179,7 @@ export class Client {
           bytes += frame.length
           sent = kept.id
           if (isEvent) count++
+          else observer.onGap(kept.gap!.reason)
         }
         id = kept.id
       }
@@ -256,6 +266,11 @@ export class Client {
       : { reason: before?.reason ?? (this.isBlocked ? 'slow' : 'rate'), from: before?.from ?? this.#lastId, to, count: (before?.count ?? 0) + count }
   }
 
+  async #feedReads (ms: number): Promise<void> {
+    this.#options.feed.wake()
+    await new Promise((resolve) => { setTimeout(resolve, ms).unref() })
+  }
+
   /** Waits for socket and bucket, then writes. */
   async #give (frames: Buffer[], count: number, id: string): Promise<void> {
     const mayWrite = () => !this.isBlocked && (count === 0 || this.bucket.left(this.#options.now()) >= count)
@@ -268,12 +283,18 @@ export class Client {
     await new Promise((resolve) => { setImmediate(resolve) })
   }
 
+  #told (id: string, gap: Gap): Buffer {
+    this.#options.observer.onGap(gap.reason)
+    return gapFrame(id, gap)
+  }
+
   /** `id` is that of the last frame: behind it the cursor may stand further, which a checkpoint will tell. */
   #write (frames: (Buffer | string)[], count: number, id: string): void {
-    const { raw, now } = this.#options
+    const { raw, now, observer } = this.#options
     const chunk = frames.length === 1 ? frames[0]! : Buffer.concat(frames as Buffer[]) // several are always buffers
     this.bucket.take(count)
     this.events += count
+    observer.onEvents(count)
     this.bytes += chunk.length
     this.#lastId = this.#sentId = id
     this.#wroteAt = now()
@@ -282,11 +303,12 @@ export class Client {
 }
 
 /** What a client that is given frames together with others needs of them. */
-export interface Chunk { bytes: Buffer, count: number, sentId: string, lastId: string }
+export interface Chunk { bytes: Buffer, count: number, gaps: Gap['reason'][], sentId: string, lastId: string }
 
 /** What passes a filter between two places, as one piece of bytes for all who want the same. */
 export function chunkOf ({ ring, topic }: Feed, filter: Filter, from: number): Chunk {
   const frames: Buffer[] = []
+  const gaps: Gap['reason'][] = []
   let count = 0
   let [sentId, lastId] = ['', '']
   for (let place = from; place < ring.next; place++) {
@@ -296,6 +318,7 @@ export function chunkOf ({ ring, topic }: Feed, filter: Filter, from: number): C
     frames.push(frameOf(topic, kept))
     sentId = kept.id
     if (kept.recorded !== undefined) count++
+    else gaps.push(kept.gap!.reason)
   }
-  return { bytes: frames.length === 1 ? frames[0]! : Buffer.concat(frames), count, sentId, lastId }
+  return { bytes: frames.length === 1 ? frames[0]! : Buffer.concat(frames), count, gaps, sentId, lastId }
 }

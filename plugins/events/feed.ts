@@ -44,6 +44,10 @@ export class Feed {
     this.#onNews = onNews
   }
 
+  get epoch (): string | undefined {
+    return this.#epoch
+  }
+
   /** The id behind which a new client begins. */
   get headId (): string {
     return idOf({ epoch: this.#epoch ?? noNonce, seq: this.#seq, nonce: this.#nonce })
@@ -84,9 +88,11 @@ export class Feed {
     if (place !== undefined) return position?.epoch === this.#epoch && this.#isFar(place) ? { after: position! } : { at: place + 1 }
     if (position === undefined) return { gap: { reason: 'invalid_id' } }
     // Another instance may have read further than this one, which perhaps has not begun.
-    await this.#pull().catch(() => {})
+    const isCurrent = await this.#pull().then(() => true, () => false)
     const now = this.ring.find(id)
     if (now !== undefined) return { at: now + 1 }
+    // The cluster is away: whether the history was lost, or is only further than it was read here, is not known before it is back.
+    if (!isCurrent && (position.epoch !== this.#epoch || position.seq > this.#seq)) return { after: position }
     if (position.epoch !== this.#epoch) return { gap: { reason: 'epoch', from: id } }
     if (position.seq > this.#seq) return { gap: { reason: 'invalid_id' } }
     const isKnown = position.nonce === noNonce
@@ -95,11 +101,13 @@ export class Feed {
     return { gap: { reason: 'epoch', from: id } }
   }
 
-  /** The place behind an event of the present epoch, once the ring reaches so far back that who goes on from there is not overtaken. */
-  placeAfter ({ epoch, seq }: Position): number | undefined {
-    if (epoch !== this.#epoch || seq < this.#first.seq - 1) return undefined
+  /** The place behind an event of the present epoch that has been read here, once the ring reaches so far back that who goes on from there is not overtaken. */
+  placeAfter (position: Position): number | undefined {
+    const { epoch, seq, nonce } = position
+    if (epoch !== this.#epoch || seq < this.#first.seq - 1 || seq > this.#seq) return undefined
     const place = this.#placeAfter(seq)
-    return this.#isFar(place) ? undefined : place
+    if (this.#isFar(place)) return undefined
+    return nonce === noNonce || this.ring.at(place - 1)?.id === idOf(position) ? place : undefined
   }
 
   /** Older events than the ring has: one page behind a number. */

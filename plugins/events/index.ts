@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { ApiError } from '../../errors.ts'
 import type { LogEvent, StreamQuery } from '../../schemas/logs.ts'
 import type { TraceEvent } from '../../schemas/traces.ts'
-import { Client } from './client.ts'
+import { Client, type Observer } from './client.ts'
 import { openEnds } from './ends.ts'
 import { Feed, type Start } from './feed.ts'
 import { filterOf } from './filter.ts'
@@ -52,7 +52,9 @@ export default fp(async (app) => {
         else app.log.info({ topic }, 'events are published again')
       }
     })
-    return { feed, hub, publisher, published: metrics.eventsPublished.labels({ topic }) }
+    const delivered = metrics.eventsDelivered.labels({ topic })
+    const observer: Observer = { onEvents: (count) => { delivered.inc(count) }, onGap: (reason) => { metrics.streamGaps.inc({ topic, reason }) } }
+    return { feed, hub, publisher, observer, published: metrics.eventsPublished.labels({ topic }) }
   }
   const all = { logs: one('logs'), traces: one('traces') }
 
@@ -82,7 +84,7 @@ export default fp(async (app) => {
       yield * historyOf(cluster, topic, api.events_history_ms)
     },
     stream: async (request, reply, topic) => {
-      const { feed, hub } = all[topic]
+      const { feed, hub, observer } = all[topic]
       const query = request.query as StreamQuery // of the contract, as both streams have it
       const filter = filterOf(topic, query)
       const given = request.headers['last-event-id'] ?? query.lastEventId
@@ -100,7 +102,7 @@ export default fp(async (app) => {
         if (request.departure.aborted) throw new ApiError('request_timeout', 'the caller went away')
         open(reply)
         // No wait from here on: what is read now is delivered, nothing before, nothing twice.
-        const mine = client = new Client({ raw: reply.raw, feed, filter, limit: query.limit, settings, now, isResuming: given !== undefined || query.from !== undefined }, feed.headId)
+        const mine = client = new Client({ raw: reply.raw, feed, filter, limit: query.limit, settings, now, observer, isResuming: given !== undefined || query.from !== undefined }, feed.headId)
         const letGo = [hub.add(mine), leave, handle.remove, request.whileAllowed((error) => { mine.refuse(error) })]
         reply.raw.once('close', () => {
           mine.ended = true

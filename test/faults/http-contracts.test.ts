@@ -76,7 +76,8 @@ test('an answer about a wrong parameter is not given to the next caller', async 
 test('a field that no contract knows is 400 with its name, for every body: nobody becomes an admin by saying so', async ({ app, core }) => {
   const before = core.calls.length
   const wrong: string[] = []
-  for (const operation of shown(app).filter(({ id, contract: { body } }) => body !== undefined && id !== 'mcp_message_send')) {
+  // What later revisions of MCP and OTLP add must be passed over.
+  for (const operation of shown(app).filter(({ contract: { body, tags } }) => body !== undefined && !tags.includes('mcp') && !tags.includes('otlp'))) {
     for (const extra of ['role', 'access', 'sub', 'userId', 'is_admin']) {
       const { payload, ...request } = requestFor(operation)
       const res = await app.inject({ ...request, payload: { ...JSON.parse(payload as string) as object, [extra]: 'admin' } })

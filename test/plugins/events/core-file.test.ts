@@ -187,11 +187,12 @@ test('after a rotation the old file is read to its end before the new one, also 
 test('rotations that follow each other lose no file', async ({ path, follow }) => {
   writeFileSync(path, '')
   const followed = await follow()
-  for (const name of ['a', 'b', 'c']) {
+  const names = ['a', 'b', 'c']
+  for (const [index, name] of names.entries()) {
     appendFileSync(path, lineOf(name))
+    await arrives(followed, ...names.slice(0, index + 1))
     renameSync(path, `${path}.${name}`)
     writeFileSync(path, '')
-    await sleep(40)
   }
   appendFileSync(path, lineOf('d'))
 

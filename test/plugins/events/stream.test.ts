@@ -1,19 +1,31 @@
-import { expect } from 'vitest'
+import { expect, type TestAPI } from 'vitest'
 import type { FastifyInstance } from 'fastify'
-import { as, test } from '../../app.ts'
+import { as, sharedWith, test as alone } from '../../app.ts'
 import { Tail } from './tail.ts'
 
-test.override({ settings: { MUXI_API_RATE_LIMIT: '0' } })
+/** Says things as a service of its own, and names the stream of what it says. */
+interface Room { service: string, say: (message: string, more?: Record<string, unknown>) => void, kept: () => Promise<void>, logs: (query?: string) => string }
 
-function say (app: FastifyInstance, message: string, more: Record<string, unknown> = {}): void {
-  app.events.publish('logs', { timestamp: new Date().toISOString(), level: 'info', message, service: 'test', ...more })
-}
+let rooms = 0
+const withRoom = <T extends { app: FastifyInstance, url: string }>(base: TestAPI<T>) => base.extend<{ room: Room }>({
+  room: async ({ app, url }: { app: FastifyInstance, url: string }, use: (room: Room) => Promise<void>) => {
+    const service = `service-${++rooms}`
+    await use({
+      service,
+      say: (message, more) => { app.events.publish('logs', { timestamp: new Date().toISOString(), level: 'info', message, service, ...more }) },
+      kept: async () => { await app.events.history('logs').next() },
+      logs: (query = '') => `${url}/api/v1/logs/stream?service=${service}${query}`
+    })
+  }
+} as never)
+/** One server for all tests but those that change its settings or end it. */
+const test = withRoom(sharedWith())
+const own = withRoom(alone)
+own.override({ settings: { MUXI_API_RATE_LIMIT: '0' } } as never)
 
-const logs = (url: string, query = '') => `${url}/api/v1/logs/stream?service=test${query}`
-
-test('log_stream writes the event, the id and the data of each line, in that order', async ({ app, url }) => {
-  const tail = await Tail.open(logs(url), as('admin'))
-  say(app, 'User login successful', { traceId: '4bf92f3577b34da6a3ce929d0e0e4736' })
+test('log_stream writes the event, the id and the data of each line, in that order', async ({ room }) => {
+  const tail = await Tail.open(room.logs(), as('admin'))
+  room.say('User login successful', { traceId: '4bf92f3577b34da6a3ce929d0e0e4736' })
   await tail.until(({ seen }) => seen.length === 1)
   tail.close()
 
@@ -23,7 +35,7 @@ test('log_stream writes the event, the id and the data of each line, in that ord
   expect(tail.headers.get('x-accel-buffering')).toBe('no')
   expect(tail.headers.get('ratelimit-policy')).toContain('"events";q=100;w=1')
   expect(tail.retry).toBeGreaterThanOrEqual(2_000)
-  expect(tail.text).toMatch(/event: log\nid: [\w-]+\.\d+\.[\w-]+\ndata: \{"timestamp":"[^"]+","level":"info","message":"User login successful","service":"test","traceId":"4bf92f3577b34da6a3ce929d0e0e4736"\}\n\n/)
+  expect(tail.text).toMatch(/event: log\nid: [\w-]+\.\d+\.[\w-]+\ndata: \{"timestamp":"[^"]+","level":"info","message":"User login successful","service":"service-\d+","traceId":"4bf92f3577b34da6a3ce929d0e0e4736"\}\n\n/)
 })
 
 test('a request appears in the log and in the traces under one trace id', async ({ app, url }) => {
@@ -39,42 +51,42 @@ test('a request appears in the log and in the traces under one trace id', async 
   expect(spans.seen.filter(({ data }) => data.traceId === traceId).map(({ data }) => data.component)).toEqual(expect.arrayContaining(['auth', 'core', 'http']))
 })
 
-test('a client that comes back gets what it missed, in order and once', async ({ app, url }) => {
-  const tail = await Tail.open(logs(url), as('admin'))
-  say(app, 'first')
+test('a client that comes back gets what it missed, in order and once', async ({ room }) => {
+  const tail = await Tail.open(room.logs(), as('admin'))
+  room.say('first')
   await tail.until(({ seen }) => seen.length === 1)
   tail.close()
-  for (let i = 0; i < 50; i++) say(app, `missed ${i}`)
-  const again = await Tail.open(logs(url), { ...as('admin'), 'last-event-id': tail.seen[0]!.id })
-  say(app, 'live')
+  for (let i = 0; i < 50; i++) room.say(`missed ${i}`)
+  const again = await Tail.open(room.logs(), { ...as('admin'), 'last-event-id': tail.seen[0]!.id })
+  room.say('live')
   await again.until(({ seen }) => seen.length === 51)
   again.close()
 
   expect(again.messages()).toEqual([...Array.from({ length: 50 }, (_, i) => `missed ${i}`), 'live'])
 })
 
-test('a client that comes back after more than the ring holds gets all that is kept', async ({ app, url }) => {
-  const tail = await Tail.open(logs(url), as('admin'))
-  say(app, 'first')
+own('a client that comes back after more than the ring holds gets all that is kept', async ({ app, room }) => {
+  const tail = await Tail.open(room.logs(), as('admin'))
+  room.say('first')
   await tail.until(({ seen }) => seen.length === 1)
   tail.close()
-  for (let i = 0; i < 4_000; i++) say(app, `missed ${i}`)
+  for (let i = 0; i < 4_000; i++) room.say(`missed ${i}`)
   app.config = { ...app.config, api: { ...app.config.api, stream_rate: 0 } }
-  const again = await Tail.open(logs(url), { ...as('admin'), 'last-event-id': tail.seen[0]!.id })
+  const again = await Tail.open(room.logs(), { ...as('admin'), 'last-event-id': tail.seen[0]!.id })
   await again.until(({ seen }) => seen.length >= 4_000)
   again.close()
 
   expect(again.messages()).toEqual(Array.from({ length: 4_000 }, (_, i) => `missed ${i}`))
 })
 
-test('who comes back after more than is kept is told how many are missing', async ({ app, url }) => {
-  const tail = await Tail.open(logs(url), as('admin'))
-  say(app, 'first')
+own('who comes back after more than is kept is told how many are missing', async ({ app, room }) => {
+  const tail = await Tail.open(room.logs(), as('admin'))
+  room.say('first')
   await tail.until(({ seen }) => seen.length === 1)
   tail.close()
   app.config = { ...app.config, api: { ...app.config.api, stream_rate: 0 } }
-  for (let i = 0; i < 12_000; i++) say(app, `missed ${i}`)
-  const again = await Tail.open(logs(url), { ...as('admin'), 'last-event-id': tail.seen[0]!.id })
+  for (let i = 0; i < 12_000; i++) room.say(`missed ${i}`)
+  const again = await Tail.open(room.logs(), { ...as('admin'), 'last-event-id': tail.seen[0]!.id })
   await again.until(({ seen }) => seen.length > 1 && seen.at(-1)!.data.message === 'missed 11999')
   again.close()
   const [gap, ...rest] = again.seen
@@ -83,11 +95,12 @@ test('who comes back after more than is kept is told how many are missing', asyn
   expect(rest.map(({ data }) => data.message)).toEqual(Array.from({ length: rest.length }, (_, i) => `missed ${12_000 - rest.length + i}`))
 })
 
-test.for(['', 'abc', '-1', '1.5', '9'.repeat(400), '0-0', '%00', 'x.1.y', 'x'.repeat(100)])('the Last-Event-ID no. %# is a gap and the live tail', async (id, { app, url }) => {
-  say(app, 'before')
-  const tail = await Tail.open(logs(url), { ...as('admin'), 'last-event-id': id })
+test.for(['', 'abc', '-1', '1.5', '9'.repeat(400), '0-0', '%00', 'x.1.y', 'x'.repeat(100)])('the Last-Event-ID no. %# is a gap and the live tail', async (id, { room }) => {
+  room.say('before')
+  await room.kept()
+  const tail = await Tail.open(room.logs(), { ...as('admin'), 'last-event-id': id })
   await tail.until(({ seen }) => seen.length === 1)
-  say(app, 'after')
+  room.say('after')
   await tail.until(({ seen }) => seen.length === 2)
   tail.close()
 
@@ -96,13 +109,13 @@ test.for(['', 'abc', '-1', '1.5', '9'.repeat(400), '0-0', '%00', 'x.1.y', 'x'.re
   expect(tail.messages()).toEqual(['after'])
 })
 
-test('an id of the future and one of the other stream are a gap and the live tail', async ({ app, url }) => {
-  const tail = await Tail.open(logs(url), as('admin'))
-  say(app, 'one')
+test('an id of the future and one of the other stream are a gap and the live tail', async ({ url, room }) => {
+  const tail = await Tail.open(room.logs(), as('admin'))
+  room.say('one')
   await tail.until(({ seen }) => seen.length === 1)
   tail.close()
   const id = tail.seen[0]!.id
-  const future = await Tail.open(logs(url), { ...as('admin'), 'last-event-id': id.replace(/\.\d+\./, '.999999.') })
+  const future = await Tail.open(room.logs(), { ...as('admin'), 'last-event-id': id.replace(/\.\d+\./, '.999999.') })
   const other = await Tail.open(`${url}/api/v1/traces/stream`, { ...as('admin'), 'last-event-id': id })
   await future.until(({ seen }) => seen.length > 0)
   await other.until(({ seen }) => seen.length > 0)
@@ -113,43 +126,44 @@ test('an id of the future and one of the other stream are a gap and the live tai
   expect(other.seen[0]).toMatchObject({ event: 'gap', data: { reason: 'epoch' } })
 })
 
-test('a page may send the last id in the query, and a ticket', async ({ app, url }) => {
-  say(app, 'one')
-  const first = await Tail.open(logs(url, `&from=${new Date(0).toISOString()}`), as('admin'))
+test('a page may send the last id in the query, and a ticket', async ({ app, url, room }) => {
+  room.say('one')
+  await room.kept()
+  const first = await Tail.open(room.logs(`&from=${new Date(0).toISOString()}`), as('admin'))
   await first.until(({ seen }) => seen.length === 1)
   first.close()
-  say(app, 'two')
+  room.say('two')
   const { ticket } = (await app.inject({ method: 'POST', url: '/api/v1/stream-tickets', headers: as('admin') })).json<{ ticket: string }>()
-  const tail = await Tail.open(logs(url, `&lastEventId=${first.seen[0]!.id}&ticket=${ticket}`), {})
+  const tail = await Tail.open(room.logs(`&lastEventId=${first.seen[0]!.id}&ticket=${ticket}`), {})
   await tail.until(({ seen }) => seen.length === 1)
   tail.close()
 
   expect(tail.messages()).toEqual(['two'])
 })
 
-test('`from` begins with what was kept after that time', async ({ app, url }) => {
+test('`from` begins with what was kept after that time', async ({ room }) => {
   const at = (second: number) => new Date(Date.UTC(2026, 0, 1, 0, 0, second)).toISOString()
-  for (let i = 0; i < 10; i++) say(app, `event ${i}`, { timestamp: at(i) })
-  const tail = await Tail.open(logs(url, `&from=${at(6)}`), as('admin'))
+  for (let i = 0; i < 10; i++) room.say(`event ${i}`, { timestamp: at(i) })
+  const tail = await Tail.open(room.logs(`&from=${at(6)}`), as('admin'))
   await tail.until(({ seen }) => seen.length === 3)
   tail.close()
 
   expect(tail.messages()).toEqual(['event 7', 'event 8', 'event 9'])
 })
 
-test('filters combine, and the last id moves on past what they leave out', async ({ app, url }) => {
+own('filters combine, and the last id moves on past what they leave out', async ({ app, room }) => {
   app.config = { ...app.config, api: { ...app.config.api, stream_heartbeat_ms: 100 } }
-  const tail = await Tail.open(logs(url, '&level=warn'), as('admin'))
+  const tail = await Tail.open(room.logs('&level=warn'), as('admin'))
   const begin = tail.lastId
-  say(app, 'a', { level: 'debug' })
-  say(app, 'b', { level: 'error' })
+  room.say('a', { level: 'debug' })
+  room.say('b', { level: 'error' })
   await tail.until(({ seen }) => seen.length === 1)
-  say(app, 'c', { level: 'info' })
+  room.say('c', { level: 'info' })
   await tail.until(({ lastId, seen }) => lastId !== seen[0]!.id && lastId !== begin)
   tail.close()
-  for (let i = 0; i < 10; i++) say(app, 'd', { level: 'debug' })
-  const again = await Tail.open(logs(url, '&level=warn'), { ...as('admin'), 'last-event-id': tail.lastId })
-  say(app, 'e', { level: 'warn' })
+  for (let i = 0; i < 10; i++) room.say('d', { level: 'debug' })
+  const again = await Tail.open(room.logs('&level=warn'), { ...as('admin'), 'last-event-id': tail.lastId })
+  room.say('e', { level: 'warn' })
   await again.until(({ seen }) => seen.length === 1)
   again.close()
 
@@ -164,39 +178,39 @@ test.for(['level=loud', 'level=', 'service=', `service=${'x'.repeat(10_000)}`, '
   expect(json().error.details.field).toBe(`querystring.${query.split(/[=[]/)[0]!}${query.includes('[]') ? '[]' : ''}`)
 })
 
-test('what looks like a regular expression is compared as it is', async ({ app, url }) => {
+test('what looks like a regular expression is compared as it is', async ({ url, room }) => {
   const tail = await Tail.open(`${url}/api/v1/logs/stream?service=.*`, as('admin'))
-  say(app, 'no')
-  say(app, 'yes', { service: '.*' })
+  room.say('no')
+  room.say('yes', { service: '.*' })
   await tail.until(({ seen }) => seen.length === 1)
   tail.close()
 
   expect(tail.messages()).toEqual(['yes'])
 })
 
-test.for(['a\nb', 'a\rb', 'a\r\nb', 'a\n\nevent: admin\ndata:x', 'a\u2028b', 'a\0b', 'a\ud800b', 'é😀'])('the text %j is one event with that very text', async (text, { app, url }) => {
-  const tail = await Tail.open(logs(url), as('admin'))
-  say(app, text)
-  say(app, 'end')
+test.for(['a\nb', 'a\rb', 'a\r\nb', 'a\n\nevent: admin\ndata:x', 'a\u2028b', 'a\0b', 'a\ud800b', 'é😀'])('the text %j is one event with that very text', async (text, { room }) => {
+  const tail = await Tail.open(room.logs(), as('admin'))
+  room.say(text)
+  room.say('end')
   await tail.until(({ seen }) => seen.length === 2)
   tail.close()
 
   expect(tail.messages()).toEqual([text, 'end'])
 })
 
-test('an event of a mebibyte is cut, and says so', async ({ app, url }) => {
-  const tail = await Tail.open(logs(url), as('admin'))
-  say(app, 'x'.repeat(1_048_576))
+test('an event of a mebibyte is cut, and says so', async ({ room }) => {
+  const tail = await Tail.open(room.logs(), as('admin'))
+  room.say('x'.repeat(1_048_576))
   await tail.until(({ seen }) => seen.length === 1)
   tail.close()
 
-  expect(tail.seen[0]!.data).toMatchObject({ truncated: true, service: 'test', level: 'info' })
+  expect(tail.seen[0]!.data).toMatchObject({ truncated: true, service: room.service, level: 'info' })
   expect(String(tail.seen[0]!.data.message)).toHaveLength(8_192)
 })
 
-test('a client may read 100 events a second, and the gaps say exactly what was left out', async ({ app, url }) => {
-  const tail = await Tail.open(logs(url), as('admin'))
-  for (let i = 0; i < 3_000; i++) say(app, `event ${i}`)
+test('a client may read 100 events a second, and the gaps say exactly what was left out', async ({ room }) => {
+  const tail = await Tail.open(room.logs(), as('admin'))
+  for (let i = 0; i < 3_000; i++) room.say(`event ${i}`)
   await tail.until(({ seen }) => seen.some(({ event }) => event === 'gap'))
   await tail.until(({ seen }) => seen.length > 150)
   tail.close()
@@ -214,11 +228,11 @@ test('a client may read 100 events a second, and the gaps say exactly what was l
   expect(holes.reduce((a, b) => a + b, 0)).toBeGreaterThan(1_000)
 })
 
-test('the stream that is one too many is refused, and the others stay', async ({ app, url }) => {
+own('the stream that is one too many is refused, and the others stay', async ({ app, url, room }) => {
   app.config = { ...app.config, api: { ...app.config.api, streams_per_caller: 2 } }
-  const tails = [await Tail.open(logs(url), as('admin')), await Tail.open(logs(url), as('admin'))]
+  const tails = [await Tail.open(room.logs(), as('admin')), await Tail.open(room.logs(), as('admin'))]
   const refused = await app.inject({ url: '/api/v1/logs/stream', headers: as('admin') })
-  say(app, 'on')
+  room.say('on')
   for (const tail of tails) {
     await tail.until(({ seen }) => seen.length === 1)
     tail.close()
@@ -228,9 +242,9 @@ test('the stream that is one too many is refused, and the others stay', async ({
   expect(refused.headers['retry-after']).toBeDefined()
 })
 
-test('a stream ends when its key is taken back, says so, and asks for a pause', async ({ app, core, url }) => {
+own('a stream ends when its key is taken back, says so, and asks for a pause', async ({ app, core, url, room }) => {
   core.keys.set('sk_muxi_admin_other000000000000000000', { scope: 'admin' })
-  const tail = await Tail.open(logs(url), { authorization: 'Bearer sk_muxi_admin_other000000000000000000' })
+  const tail = await Tail.open(room.logs(), { authorization: 'Bearer sk_muxi_admin_other000000000000000000' })
   await app.inject({ method: 'POST', url: '/api/v1/auth/revocations', headers: as('admin'), payload: { key: 'sk_muxi_admin_other000000000000000000' } })
   await tail.until(({ ended }) => ended)
 
@@ -238,24 +252,24 @@ test('a stream ends when its key is taken back, says so, and asks for a pause', 
   expect(tail.retry).toBeGreaterThanOrEqual(30_000)
 })
 
-test('a stream ends after its life, and asks its client to come back soon', async ({ app, url }) => {
+own('a stream ends after its life, and asks its client to come back soon', async ({ app, room }) => {
   app.config = { ...app.config, api: { ...app.config.api, stream_life_ms: 100 } }
-  const tail = await Tail.open(logs(url), as('admin'))
+  const tail = await Tail.open(room.logs(), as('admin'))
   await tail.until(({ ended }) => ended)
 
   expect(tail.seen).toMatchObject([{ event: 'end', data: { reason: 'lifetime' } }])
   expect(tail.retry).toBeLessThanOrEqual(5_000)
 })
 
-test('a server that stops tells every stream', async ({ app, url }) => {
-  const tail = await Tail.open(logs(url), as('admin'))
+own('a server that stops tells every stream', async ({ app, room }) => {
+  const tail = await Tail.open(room.logs(), as('admin'))
   await app.close()
   await tail.until(({ ended }) => ended)
 
   expect(tail.of('end')).toMatchObject([{ data: { reason: 'shutdown' } }])
 })
 
-test('a silent stream gives a sign of life', async ({ app, url }) => {
+own('a silent stream gives a sign of life', async ({ app, url }) => {
   app.config = { ...app.config, api: { ...app.config.api, stream_heartbeat_ms: 100 } }
   const tail = await Tail.open(`${url}/api/v1/logs/stream?service=nobody`, as('admin'))
   const before = tail.text.length
@@ -265,16 +279,17 @@ test('a silent stream gives a sign of life', async ({ app, url }) => {
   expect(tail.text).toMatch(/(?:^|\n):\n/)
 })
 
-test('a client that leaves is let go of', async ({ app, url }) => {
-  const tail = await Tail.open(logs(url), as('admin'))
-  const during = app.connections.count('log_stream')
+test('a client that leaves is let go of', async ({ app, room }) => {
+  const tail = await Tail.open(room.logs(), as('admin'))
+  const open = () => app.connections.list().filter(({ filter }) => filter?.service === room.service).length
+  const during = open()
   tail.close()
-  await expect.poll(() => app.connections.count('log_stream')).toBe(0)
+  await expect.poll(open).toBe(0)
 
   expect(during).toBe(1)
 })
 
-test('one hundred clients that connect, leave and come back at random have every event once', async ({ app, url }) => {
+own('one hundred clients that connect, leave and come back at random have every event once', async ({ app, room }) => {
   app.config = { ...app.config, api: { ...app.config.api, stream_rate: 0, streams_per_caller: 1_000 } }
   let going = true
   const total = 600
@@ -284,7 +299,7 @@ test('one hundred clients that connect, leave and come back at random have every
     let state = seed + 1
     const random = () => { state = (state * 1_103_515_245 + 12_345) % 2_147_483_648; return state / 2_147_483_648 }
     while (got.at(-1) !== `event ${total - 1}`) {
-      const tail = await Tail.open(logs(url, last === undefined ? `&from=${new Date(0).toISOString()}` : ''), { ...as('admin'), ...(last !== undefined && { 'last-event-id': last }) })
+      const tail = await Tail.open(room.logs(last === undefined ? `&from=${new Date(0).toISOString()}` : ''), { ...as('admin'), ...(last !== undefined && { 'last-event-id': last }) })
       const enough = got.length + 1 + Math.floor(random() * 200)
       await tail.until(({ seen }) => seen.length >= enough - got.length || seen.at(-1)?.data.message === `event ${total - 1}` || !going)
       tail.close()
@@ -296,7 +311,7 @@ test('one hundred clients that connect, leave and come back at random have every
   }
   const clients = Promise.all(Array.from({ length: 100 }, async (_, seed) => await one(seed)))
   for (let i = 0; i < total; i++) {
-    say(app, `event ${i}`)
+    room.say(`event ${i}`)
     if (i % 20 === 0) await new Promise((resolve) => { setTimeout(resolve, 5) })
   }
   const all = await clients
