@@ -1,7 +1,7 @@
 import { fork, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
@@ -43,12 +43,23 @@ export async function startServer ({ env, cwd }: ServerOptions): Promise<Served 
   return { ...servedBy(child, url), readyMs: performance.now() - started }
 }
 
-/** Starts the load generator: a process of its own, so that its CPU is not counted. */
-export function startLoad<Order extends object, Result> (): (order: Order) => Promise<Result> {
-  const child = adopt(fork(new URL('load.js', import.meta.url), { execArgv: [] }))
+/** Starts a server that is not ours; what its own children use is its use, too. Linux alone. */
+export async function startProgram (command: string, args: string[], url: string): Promise<Served> {
+  const child = adopt(spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit'] }))
+  for (const started = performance.now(); !await fetch(url).then(() => true, () => false); await sleep(20)) {
+    if (child.exitCode !== null || performance.now() - started > patience) throw new Error(`${command} does not start`)
+  }
+  const pids = [child.pid!, ...await childrenOf(child.pid!)]
+  const usage = async () => (await Promise.all(pids.map(procUsage))).reduce((sum, one) => ({ cpuMs: sum.cpuMs + one.cpuMs, memoryBytes: sum.memoryBytes + one.memoryBytes }))
+  return { ...servedBy(child, url), usage }
+}
+
+/** Starts the load generator, or another file that makes load: a process of its own, so that its CPU is not counted. */
+export function startLoad<Order extends object, Result> (name = 'load'): (order: Order) => Promise<Result> {
+  const child = adopt(fork(new URL(`${name}.js`, import.meta.url), { execArgv: [] }))
   return async (order) => {
     child.send(order)
-    return await answerOf<Result>(child, 'load')
+    return await answerOf<Result>(child, name)
   }
 }
 
@@ -113,8 +124,22 @@ async function usageOf (child: ChildProcess): Promise<Usage> {
     child.send('usage')
     return (await answerOf<{ usage: Usage }>(child, 'usage')).usage
   }
-  const [stat, status] = await Promise.all([readFile(`/proc/${child.pid}/stat`, 'utf8'), readFile(`/proc/${child.pid}/status`, 'utf8')])
-  // The name in brackets may hold blanks; utime and stime are fields 14 and 15, the state after the name is field 3.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return await procUsage(child.pid!)
+}
+
+async function procUsage (pid: number): Promise<Usage> {
+  const [fields, status] = await Promise.all([statOf(pid), readFile(`/proc/${pid}/status`, 'utf8')])
   return { cpuMs: (Number(fields[11]) + Number(fields[12])) * tickMs, memoryBytes: Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) * 1_024 }
+}
+
+async function childrenOf (pid: number): Promise<number[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
+  const parents = await Promise.all(pids.map(async (one) => Number((await statOf(one).catch(() => []))[1])))
+  return pids.filter((_, at) => parents[at] === pid)
+}
+
+/** The name in brackets may hold blanks: fields from the state after it on, which is field 3; the parent is 4, utime and stime are 14 and 15. */
+async function statOf (pid: number): Promise<string[]> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
 }

@@ -6,7 +6,8 @@ import { resultOf, tableOf, type Options, type Outcome } from './report.ts'
 
 const scenarios: Record<string, () => Promise<{ default: (options: Options) => Promise<Outcome> }>> = {
   rest: async () => await import('./scenarios/rest.ts'),
-  keys: async () => await import('./scenarios/keys.ts')
+  keys: async () => await import('./scenarios/keys.ts'),
+  sse: async () => await import('./scenarios/sse.ts')
 }
 
 const usage = `Measures the CPU time of muxi-api per unit of work, against bare peers in the same run.
@@ -15,7 +16,7 @@ Usage: node dist/bench/run.js [scenario] [options]     (after npx tsc)
 
 Scenarios: ${Object.keys(scenarios).join(', ')} (default rest)
 
-  --quick        few short rounds, under 25 s: shows breakage, not percents
+  --quick        few short rounds, under a minute: shows breakage, not percents
   --json FILE    write the figures there, too
   --help         this
 `

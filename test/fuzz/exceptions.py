@@ -112,7 +112,7 @@ def refused_inside(case, response, answer):
     return response.status_code == 200 and "Idempotency-Key" in (case.headers or {})
 
 
-@passes("SSE event violates schema", "chat_stream|agent_chat_stream|mcp_message_send")
+@passes("SSE event violates schema", "chat_stream|agent_chat_stream|log_stream|trace_stream|mcp_message_send")
 def a_stream_is_text(case, response, answer):
     """OpenAPI 3.1 describes a stream as one text; the tool takes the schema for that of each event. `whole_stream` looks at the events."""
     return True
@@ -135,13 +135,18 @@ def filter_failure(context, failure, case, response):
 
 @schemathesis.check
 def whole_stream(ctx, response, case):
-    """A chat stream begins with `message_start`, ends by itself with `message_end` or `error`, and every event is JSON."""
+    """A chat stream begins with `message_start` and ends by itself with `message_end` or `error`, one of the log or the traces with `end`, and every event is JSON."""
     if not response.headers.get("content-type", [""])[0].startswith("text/event-stream") or case.path == "/mcp":
         return
     blocks = [block for block in response.text.split("\n\n") if "event: " in block]
     names = [re.search(r"^event: (\w+)$", block, re.M).group(1) for block in blocks]
     for block in blocks:
         json.loads(re.search(r"^data: (.*)$", block, re.M).group(1))
+    if case.path in ("/api/v1/logs/stream", "/api/v1/traces/stream"):
+        assert names[-1] == "end", f"the stream ends with {names[-1]}"
+        unknown = set(names) - {"log" if "logs" in case.path else "trace", "gap", "end"}
+        assert not unknown, f"the stream has the events {unknown}"
+        return
     assert names[:1] in (["message_start"], ["error"]), f"the stream begins with {names[:1]}"
     assert names[-1] in ("message_end", "error"), f"the stream ends with {names[-1]}"
     unknown = set(names) - {"message_start", "content", "tool_call_start", "tool_call_end", "message_end", "error"}

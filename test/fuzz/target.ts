@@ -69,7 +69,10 @@ async function startedIn (parts: AsyncDisposable[], stop: () => Promise<void>): 
       MUXI_API_RATE_LIMIT: '0',
       MUXI_API_RATE_LIMIT_SUBJECT: '0',
       MUXI_API_RATE_LIMIT_MCP: '0',
-      MUXI_API_MCP_COMMANDS: 'false'
+      MUXI_API_MCP_COMMANDS: 'false',
+      // Streams that never end by themselves would be waited for.
+      MUXI_API_STREAM_LIFE_MS: '20',
+      MUXI_API_STREAM_HEARTBEAT_MS: '100'
     }
   })
   own({ [Symbol.asyncDispose]: async () => { await ended(server) } })
