@@ -88,6 +88,12 @@ def a_name_in_a_header(case, response, answer):
     return response.status_code == 400 and refused(answer, r"headers\.x-muxi-user-id")
 
 
+@passes(REJECTED, "trace_list|trace_search|trace_get")
+def a_place_that_is_not_there(case, response, answer):
+    """Which spans are kept, where a cursor comes from and whether a short id names one trace alone is beyond a schema."""
+    return response.status_code == 400 and refused(answer, r"before|cursor|trace_id|(?:querystring|body|params)\.(?:before|cursor|trace_id)")
+
+
 @passes("Deleted resource still available", "agent_conversation_list|agent_memory_search")
 def emptied_and_not_gone(case, response, answer):
     """Clearing what was said or remembered empties a list; the list itself stays, and is empty."""
