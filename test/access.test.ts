@@ -1,8 +1,9 @@
 import { expect } from 'vitest'
 import type { FastifyInstance } from 'fastify'
 import { reasonAgainst } from '../plugins/mcp/tools.ts'
-import { as, sharedWith } from './app.ts'
+import { as, sharedWith, type Shared } from './app.ts'
 import { inputFor } from './inputs.ts'
+import { Tail } from './plugins/events/tail.ts'
 
 type Operation = FastifyInstance['operations'][number]
 interface Answer { statusCode: number, body: string }
@@ -10,12 +11,36 @@ interface Reply { result?: { isError?: boolean, content?: { text: string }[], to
 
 const test = sharedWith({ MUXI_API_USER_TOKENS_SECRET: 'a-secret-for-user-tokens-of-32-characters' })
 
+type Headers = Record<string, string>
+/** What shows itself to the server: anew for each call, for some are good only once. */
+interface Kind { rank: 0 | 1 | 2, is?: 'token' | 'ticket', headers: (server: Pick<Shared, 'app' | 'core'>) => Headers | Promise<Headers> }
+
+/** Whom tokens are for: calls are for no other. */
+const user = { user_id: 'u1' }
+const bearer = (key: string) => ({ authorization: `Bearer ${key}` })
+const tokenOf = async ({ app }: Pick<Shared, 'app'>, level: 'user' | 'admin') =>
+  bearer((await app.inject({ method: 'POST', url: '/api/v1/user-tokens', headers: as(level), payload: user })).json<{ token: string }>().token)
+const ticketOf = async ({ app }: Pick<Shared, 'app'>, headers: Headers) =>
+  (await app.inject({ method: 'POST', url: '/api/v1/stream-tickets', headers })).json<{ ticket: string }>().ticket
+
 const callers = {
-  'no key': { rank: 0, headers: {} },
-  'a wrong key': { rank: 0, headers: { authorization: 'Bearer sk_muxi_admin_wrong0000000000000000000' } },
-  'a user key': { rank: 1, headers: as('user') },
-  'an admin key': { rank: 2, headers: as('admin') }
-} as const
+  'no key': { rank: 0, headers: () => ({}) },
+  'a wrong key': { rank: 0, headers: () => bearer('sk_muxi_admin_wrong0000000000000000000') },
+  'an admin key that was taken back': {
+    rank: 0,
+    headers: async ({ app, core }) => {
+      core.keys.set('taken-back', { scope: 'admin' })
+      await app.keys.revoke('taken-back')
+      return bearer('taken-back')
+    }
+  },
+  'a user key': { rank: 1, headers: () => as('user') },
+  'a token of a user key': { rank: 1, is: 'token', headers: async (server) => await tokenOf(server, 'user') },
+  'a token of an admin key': { rank: 1, is: 'token', headers: async (server) => await tokenOf(server, 'admin') },
+  'a ticket of a user key': { rank: 1, is: 'ticket', headers: async (server) => bearer(await ticketOf(server, as('user'))) },
+  'a ticket of an admin key': { rank: 2, is: 'ticket', headers: async (server) => bearer(await ticketOf(server, as('admin'))) },
+  'an admin key': { rank: 2, headers: () => as('admin') }
+} as const satisfies Record<string, Kind>
 type Caller = keyof typeof callers
 const everyCaller = Object.keys(callers) as Caller[]
 const rank = { public: 0, user: 1, admin: 2 } as const
@@ -34,27 +59,57 @@ const eras = {
 type Era = keyof typeof eras
 const everyEra = Object.keys(eras) as Era[]
 
-test.for(everyCaller)('%s opens the operations of its level over REST and no other', async (caller, { app }) => {
+test.for(everyCaller)('%s opens the operations of its level over REST and no other', async (caller, { app, core, url }) => {
   const verdicts: Record<string, string> = {}
-  for (const operation of shown(app)) verdicts[operation.id] = verdictOf(await app.inject({ ...inputOf(operation), headers: headersFor(operation, caller) }))
+  for (const operation of shown(app)) verdicts[operation.id] = verdictOf(await call({ app, core, url }, operation, caller))
 
-  expect(verdicts).toEqual(Object.fromEntries(shown(app).map(({ id, access }) =>
-    [id, rank[access] <= callers[caller].rank ? 'let through' : callers[caller].rank === 0 ? 'unauthorized' : 'forbidden'])))
+  expect(verdicts).toEqual(Object.fromEntries(shown(app).map((operation) => [operation.id, expectedOf(operation, caller)])))
 })
 
-test.for(everyEra.flatMap((era) => everyCaller.map((caller) => [caller, era] as const)))('%s opens the tools of its level and no other, in %s', async ([caller, era], { app }) => {
+test.for(everyEra.flatMap((era) => everyCaller.map((caller) => [caller, era] as const)))('%s opens the tools of its level and no other, in %s', async ([caller, era], { app, core }) => {
   const verdicts: Record<string, string> = {}
-  for (const operation of shown(app)) verdicts[operation.id] = toolVerdictOf(await rpc(app, caller, era, 'tools/call', { name: operation.id, arguments: inputFor(operation).args }))
+  for (const operation of shown(app)) verdicts[operation.id] = toolVerdictOf(await rpc({ app, core }, caller, era, 'tools/call', { name: operation.id, arguments: inputFor(operation, user).args }))
 
-  expect(verdicts).toEqual(Object.fromEntries(shown(app).map((operation) => [operation.id, expectedOfTool(operation, callers[caller].rank)])))
+  expect(verdicts).toEqual(Object.fromEntries(shown(app).map((operation) => [operation.id, expectedOfTool(operation, caller)])))
 })
 
-test.for(everyEra.flatMap((era) => everyCaller.map((caller) => [caller, era] as const)))('%s sees the tools of its level and no other, in %s', async ([caller, era], { app }) => {
-  const answer = await rpc(app, caller, era, 'tools/list')
+test.for(everyEra.flatMap((era) => everyCaller.map((caller) => [caller, era] as const)))('%s sees the tools of its level and no other, in %s', async ([caller, era], { app, core }) => {
+  const answer = await rpc({ app, core }, caller, era, 'tools/list')
   const listed = replyOf(answer)?.result?.tools?.map(({ name }) => name)
+  const level = levelOf(caller, false)
 
-  expect(answer.statusCode).toBe(callers[caller].rank === 0 ? 401 : 200)
-  expect(listed?.sort()).toEqual(callers[caller].rank === 0 ? undefined : shown(app).filter((operation) => expectedOfTool(operation, callers[caller].rank) === 'let through').map(({ id }) => id).sort())
+  expect(answer.statusCode).toBe(level === 0 ? 401 : 200)
+  expect(listed?.sort()).toEqual(level === 0 ? undefined : shown(app).filter((operation) => reasonAgainst(operation) === undefined && rank[operation.access] <= level).map(({ id }) => id).sort())
+})
+
+test.for(everyCaller)('%s sends logs and traces of its level and no other, whatever they are written in', async (caller, { app, core }) => {
+  const verdicts: string[] = []
+  for (const { id, method, url } of shown(app).filter(({ contract: { tags } }) => tags.includes('otlp'))) {
+    for (const [type, payload] of [['application/json', '{}'], ['application/x-protobuf', Buffer.from('0a00', 'hex')]] as const) {
+      verdicts.push(`${id} ${type}: ${verdictOf(await app.inject({ method: method as 'POST', url, headers: { ...await callers[caller].headers({ app, core }), 'content-type': type }, payload }))}`)
+    }
+  }
+  const verdict = levelOf(caller, false) === 0 ? 'unauthorized' : caller === 'an admin key' ? 'let through' : 'forbidden'
+
+  expect(verdicts).toEqual(['log_ingest', 'trace_ingest'].flatMap((id) => ['application/json', 'application/x-protobuf'].map((type) => `${id} ${type}: ${verdict}`)))
+})
+
+test.for(['log_stream', 'trace_stream'].flatMap((id) => (['the key', 'a ticket in the header', 'a ticket in the query'] as const).map((shown) => [id, shown] as const)))('%s that was opened with %s ends when the key is taken back, and is refused from then on', async ([id, shown], { app, core, url }) => {
+  const key = `of-${id}-${shown.replaceAll(' ', '-')}`
+  core.keys.set(key, { scope: 'admin' })
+  const operation = app.operations.find((one) => one.id === id)!
+  const place = async (): Promise<[string, Headers]> => {
+    if (shown === 'the key') return [`${url}${operation.url}`, bearer(key)]
+    const ticket = await ticketOf({ app }, bearer(key))
+    return shown === 'a ticket in the header' ? [`${url}${operation.url}`, bearer(ticket)] : [`${url}${operation.url}?ticket=${ticket}`, {}]
+  }
+  const [first, second] = [await place(), await place()]
+  const tail = await Tail.open(...first)
+  await app.inject({ method: 'POST', url: '/api/v1/auth/revocations', headers: as('admin'), payload: { key } })
+  await tail.until(({ ended }) => ended)
+  const again = await Tail.open(...second)
+
+  expect([tail.status, tail.of('end').map(({ data }) => data.reason), again.status]).toEqual([200, ['unauthorized'], 401])
 })
 
 test('the matrix has operations of every level, tools and others', ({ app }) => {
@@ -63,11 +118,11 @@ test('the matrix has operations of every level, tools and others', ({ app }) => 
   expect([...new Set(kinds)].sort()).toEqual(['admin no tool', 'admin tool', 'public no tool', 'public tool', 'user no tool', 'user tool'])
 })
 
-test('a call that is refused asks the Core for nothing but the verdict on the key', async ({ app, core }) => {
+test('a call that is refused asks the Core for nothing but the verdict on the key', async ({ app, core, url }) => {
   const before = core.calls.length
   for (const operation of shown(app).filter(({ access }) => access === 'admin')) {
-    for (const caller of ['no key', 'a wrong key', 'a user key'] as const) await app.inject({ ...inputOf(operation), headers: headersFor(operation, caller) })
-    for (const era of everyEra) await rpc(app, 'a user key', era, 'tools/call', { name: operation.id, arguments: inputFor(operation).args })
+    for (const caller of everyCaller.filter((caller) => expectedOf(operation, caller) !== 'let through')) await call({ app, core, url }, operation, caller)
+    for (const era of everyEra) await rpc({ app, core }, 'a user key', era, 'tools/call', { name: operation.id, arguments: inputFor(operation).args })
   }
 
   // The server's own look at the Core, every 10 s, is nobody's call.
@@ -117,11 +172,34 @@ function shown ({ operations }: FastifyInstance): Operation[] {
 }
 
 function inputOf (operation: Operation) {
-  return inputFor(operation).request
+  return inputFor(operation, user).request
 }
 
-function headersFor ({ contract: { body } }: Operation, caller: Caller) {
-  return { ...callers[caller].headers, accept: 'application/json, text/event-stream', ...(body !== undefined && { 'content-type': 'application/json' }) }
+/** A stream that is let through may go on for ever: its head is the verdict. */
+async function call ({ app, core, url: origin }: Pick<Shared, 'app' | 'core' | 'url'>, operation: Operation, caller: Caller): Promise<Answer> {
+  const { contract: { body, response }, method } = operation
+  const { url, payload } = inputOf(operation)
+  const headers = { ...await callers[caller].headers({ app, core }), accept: 'application/json, text/event-stream', ...(body !== undefined && { 'content-type': 'application/json' }) }
+  const success = response?.[200]
+  const isFollowed = method === 'GET' && success !== undefined && 'content' in success && 'text/event-stream' in (success.content as object)
+  if (!isFollowed) return await app.inject({ method: method as 'GET', url, headers, ...(payload !== undefined && { payload }) })
+  const leave = new AbortController()
+  const { status } = await fetch(`${origin}${url}`, { headers, signal: leave.signal })
+  leave.abort()
+  return { statusCode: status, body: '' }
+}
+
+/** The level at which a caller is seen: tickets are good for streams alone. */
+function levelOf (caller: Caller, takesTickets: boolean): number {
+  const { rank, is }: Kind = callers[caller]
+  return is === 'ticket' && !takesTickets ? 0 : rank
+}
+
+function expectedOf ({ id, access, contract: { querystring } }: Operation, caller: Caller): string {
+  const level = levelOf(caller, 'ticket' in (querystring?.properties as object | undefined ?? {}))
+  // A token makes no further token.
+  if (rank[access] <= level && !((callers[caller] as Kind).is === 'token' && id === 'user_token_create')) return 'let through'
+  return level === 0 ? 'unauthorized' : 'forbidden'
 }
 
 /** A fault of the input or of the server is a verdict of its own, so that it cannot pass for "let through". */
@@ -139,18 +217,17 @@ function toolVerdictOf (answer: Answer): string {
   return ['not_found', 'conflict', 'core_error', 'core_unavailable'].includes(code) ? 'let through' : code
 }
 
-function expectedOfTool (operation: Operation, level: number): string {
-  if (level === 0) return 'unauthorized'
-  if (reasonAgainst(operation) !== undefined) return '-32602'
-  return rank[operation.access] <= level ? 'let through' : 'forbidden'
+function expectedOfTool (operation: Operation, caller: Caller): string {
+  if (levelOf(caller, false) === 0) return 'unauthorized'
+  return reasonAgainst(operation) === undefined ? expectedOf(operation, caller) : '-32602'
 }
 
-async function rpc (app: FastifyInstance, caller: Caller, era: Era, method: string, params: Record<string, unknown> = {}): Promise<Answer> {
+async function rpc ({ app, core }: Pick<Shared, 'app' | 'core'>, caller: Caller, era: Era, method: string, params: Record<string, unknown> = {}): Promise<Answer> {
   const { headers, params: more } = eras[era](method, params.name as string | undefined)
   return await app.inject({
     method: 'POST',
     url: '/mcp',
-    headers: { ...callers[caller].headers, host: 'localhost', accept: 'application/json, text/event-stream', ...headers },
+    headers: { ...await callers[caller].headers({ app, core }), host: 'localhost', accept: 'application/json, text/event-stream', ...headers },
     payload: { jsonrpc: '2.0', id: 1, method, params: { ...more, ...params } }
   })
 }

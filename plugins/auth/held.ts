@@ -1,7 +1,7 @@
 import type { Caller } from '../../core/credentials.ts'
 import { ApiError } from '../../errors.ts'
 import { rank, type Access } from '../../schemas/contract.ts'
-import type { Verdicts } from './verdicts.ts'
+import type { Verdicts, Yes } from './verdicts.ts'
 
 type End = (reason: ApiError) => void
 interface Held { proof: string, needs: Exclude<Access, 'public'>, end: End }
@@ -30,11 +30,16 @@ export function holdOpen (verdicts: Pick<Verdicts, 'known' | 'ask'>): HeldOpen {
       if (mine.delete(held) && mine.size === 0 && all.get(digest) === mine) all.delete(digest)
     }
   }
+  const judge = (digest: string, { verdict: { access } }: Yes) => { end(digest, new ApiError('forbidden', 'the key has a lower level by now'), ({ needs }) => rank[access] < rank[needs]) }
   const review = (digest: string, proof: string) => {
     const known = verdicts.known(proof, digest)
-    // Refused ones were ended when the no came.
-    if (known === undefined) verdicts.ask(proof, digest).catch((error: unknown) => { end(digest, error instanceof ApiError ? error : new ApiError('core_unavailable', 'the key cannot be checked', { cause: error })) })
-    else if (known !== 'refused') end(digest, new ApiError('forbidden', 'the key has a lower level by now'), ({ needs }) => rank[known.verdict.access] < rank[needs])
+    // Refused ones were ended when the no came. What is answered may be out of date at the next look.
+    if (known === undefined) {
+      verdicts.ask(proof, digest).then(
+        (yes) => { if (yes !== undefined) judge(digest, yes) },
+        (error: unknown) => { end(digest, error instanceof ApiError ? error : new ApiError('core_unavailable', 'the key cannot be checked', { cause: error })) }
+      )
+    } else if (known !== 'refused') judge(digest, known)
   }
   const timer = setInterval(() => {
     for (const [digest, [first]] of all) if (first !== undefined && first.proof !== '') review(digest, first.proof)

@@ -53,6 +53,8 @@ export default fp(async (app) => {
     connectTimeout: 2_000,
     // A connection whose other end is gone without a word (a host, a firewall's memory) is made anew; by itself it would hang for a quarter of an hour.
     socketTimeout: 3_000,
+    // What was the master is a replica by now, and would say so for ever: under the same name there is another, for who comes anew.
+    reconnectOnError: ({ message }) => /\b(?:READONLY|MASTERDOWN)\b/.test(message),
     retryStrategy: (attempt) => Math.min(1_000, 50 * 2 ** attempt) * (0.5 + Math.random() / 2)
   })
   let reason: string | undefined = 'not connected yet'

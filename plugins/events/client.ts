@@ -22,6 +22,8 @@ const mostBytes = 65_536
 const catchUp = 1_000
 const againMs = 500
 const soonMs = 10
+/** What came all at once, after a pause of the cluster, is no sign of a slow client: it has this long to take it. */
+const patienceMs = 1_000
 
 /**
  * One open stream. It has no queue, only a cursor into what all share: behind the cursor everything has been written, or left out by its filter, or announced
@@ -41,6 +43,7 @@ export class Client {
   #lastId: string
   #sentId: string
   #blockedSince: number | undefined
+  #behindSince: number | undefined
   #wroteAt: number
   readonly #endsAt: number
   readonly #options: Options
@@ -155,7 +158,7 @@ export class Client {
 
   /** Goes on from its own place, as far as socket and bucket allow. */
   pump (): void {
-    const { feed: { ring, topic }, filter, limit, observer } = this.#options
+    const { feed: { ring, topic }, filter, limit, observer, settings } = this.#options
     while (!this.ended && this.cursor !== undefined && this.cursor < ring.next) {
       this.#skip()
       if (this.isBlocked) return
@@ -186,6 +189,7 @@ export class Client {
       if (frames.length > 0) this.#write(frames, count, sent)
       this.#lastId = id
       this.#allowed = Math.min(this.#allowed, this.lag + ring.capacity / 8)
+      if (this.lag <= settings().stream_buffer) this.#behindSince = undefined
       // Out of tokens: the next tick looks again.
       if (count === allowed && allowed < limit && this.cursor < ring.next) return
     }
@@ -245,6 +249,10 @@ export class Client {
     // The ring has the size that the settings asked for at the start.
     const most = Math.min(settings().stream_buffer, ring.capacity * 0.75)
     if (this.cursor === undefined || this.lag <= Math.max(most, this.#allowed)) return
+    const now = this.#options.now()
+    this.#behindSince ??= now
+    // Nor may it be overtaken by the ring.
+    if (now - this.#behindSince < patienceMs && this.lag <= ring.capacity / 2) return
     const until = ring.next - Math.ceil(most / 2)
     this.#allowed = 0
     let count = 0

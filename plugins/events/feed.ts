@@ -32,6 +32,7 @@ export class Feed {
   #first = { seq: 1, at: 0 }
   #pulling: Promise<void> | undefined
   #again = false
+  #oldest: Promise<Look> | undefined
   #readers = 0
   #letGo: (() => void) | undefined
   #poll: NodeJS.Timeout | undefined
@@ -95,9 +96,8 @@ export class Feed {
     if (!isCurrent && (position.epoch !== this.#epoch || position.seq > this.#seq)) return { after: position }
     if (position.epoch !== this.#epoch) return { gap: { reason: 'epoch', from: id } }
     if (position.seq > this.#seq) return { gap: { reason: 'invalid_id' } }
-    const isKnown = position.nonce === noNonce
-    if (position.seq < this.#first.seq - 1 || (position.seq === this.#first.seq - 1 && !isKnown)) return { after: position }
-    if (isKnown) return this.placeAfter(position) === undefined ? { after: position } : { at: this.#placeAfter(position.seq) }
+    // Older than the ring, or the end of a gap: before the first of the ring there is no event whose id the client could be given.
+    if (position.seq < this.#first.seq || position.nonce === noNonce) return { after: position }
     return { gap: { reason: 'epoch', from: id } }
   }
 
@@ -115,9 +115,10 @@ export class Feed {
     return await this.#store.look(this.topic, { from: Math.max(1, seq), most: pageSize })
   }
 
-  /** The position of the oldest event that is kept anywhere, or where it would be. */
+  /** The position of the oldest event that is kept anywhere, or where it would be; who ask at the same time share one look. */
   async oldest (): Promise<Position> {
-    const { epoch, first } = await this.#store.look(this.topic, { from: 1, most: 1 })
+    this.#oldest ??= this.#store.look(this.topic, { from: 1, most: 1 }).finally(() => { this.#oldest = undefined })
+    const { epoch, first } = await this.#oldest
     return { epoch, seq: first - 1, nonce: noNonce }
   }
 
@@ -195,7 +196,9 @@ export class Feed {
 
   /** Goes over to another epoch: what has been delivered by its nonce is not delivered again. */
   async #cross (): Promise<void> {
-    const look = await this.#store.look(this.topic, { from: -this.ring.capacity, most: this.ring.capacity })
+    // The gap before them must have room, too.
+    const most = this.ring.capacity - 1
+    const look = await this.#store.look(this.topic, { from: -most, most })
     const known = this.ring.nonces()
     let at = 0
     for (let i = 0; i < look.entries.length; i++) if (known.has(look.entries[i]!.item.nonce)) at = i + 1

@@ -12,6 +12,8 @@ export const tags: Tag[] = [
   { name: 'mcp', summary: 'Model Context Protocol', description: 'The Model Context Protocol: every JSON operation as a tool' },
   { name: 'keys', summary: 'Keys', description: 'Tokens and tickets made from a key, and taking keys back' },
   { name: 'system', summary: 'System', description: 'How this MUXI is doing' },
+  { name: 'logs', summary: 'Logs', parent: 'system', description: 'What is logged, as it happens' },
+  { name: 'traces', summary: 'Traces', parent: 'system', description: 'What was done for each request, as it happens and afterwards' },
   { name: 'otlp', summary: 'OpenTelemetry', parent: 'system', description: 'Logs and traces of other services' },
   { name: 'health', summary: 'Health', parent: 'system', description: 'Is it there, is it well' },
   { name: 'docs', summary: 'Documents', parent: 'system', description: 'What this server offers' }

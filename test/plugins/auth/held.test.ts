@@ -65,6 +65,17 @@ test('a level that sank ends what needs the higher one, and leaves the rest', as
   expect(ends).toEqual(['admin forbidden'])
 })
 
+test('a level that sank ends what needs the higher one also where no verdict is remembered', async ({ held, known, core: { ask } }) => {
+  const ends: string[] = []
+  held.add(caller('a'), 'admin', ({ code }) => { ends.push(`admin ${code}`) })
+  held.add(caller('a'), 'user', () => { ends.push('user') })
+  known.clear()
+  ask.mockResolvedValue(yes('user'))
+  await vi.advanceTimersByTimeAsync(1_100)
+
+  expect(ends).toEqual(['admin forbidden'])
+})
+
 test('a key that cannot be asked of any more, and that nothing stands in for, ends what is open', async ({ held, known, core: { ask } }) => {
   const ends: string[] = []
   held.add(caller('a'), 'user', ({ code }) => { ends.push(code) })

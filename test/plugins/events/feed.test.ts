@@ -64,6 +64,18 @@ test('a store that lost everything is one gap, then what is new', async () => {
   expect(feed.ring.at(feed.ring.find(last)! + 1)!.gap).toEqual({ reason: 'epoch', from: last })
 })
 
+test('a store that lost everything and has grown beyond the ring since leaves its gap in the ring', async () => {
+  const { store, feed, said } = await begun(10)
+  await store.append('a')
+  await expect.poll(said).toEqual(['a'])
+  const last = feed.headId
+  store.store = createMemoryCluster()
+  await store.append(...Array.from({ length: 30 }, (_, i) => `event ${i}`))
+
+  await expect.poll(() => said().at(-1)).toBe('event 29')
+  expect(feed.ring.at(feed.ring.oldest)!.gap).toEqual({ reason: 'epoch', from: last })
+})
+
 test('a store that was set back is one gap, and nothing is delivered twice', async () => {
   const { store, said } = await begun()
   const first = [recorded('a'), recorded('b')]
@@ -153,6 +165,28 @@ test('a client of another instance may be further than this one', async () => {
   const { epoch } = await store.store.look('logs', { from: 1, most: 1 })
 
   expect(await feed.startAfter(`${epoch}.1.${one.nonce}`)).toEqual({ at: 1 })
+})
+
+test('while the store is away it is not said of an id that is unknown here whether it is one of a lost past or ahead of this instance', async () => {
+  const { store, feed, said } = await begun()
+  await store.append('a')
+  await expect.poll(said).toEqual(['a'])
+  const { epoch } = positionOf(feed.headId)!
+  store.away = true
+  const ids = [`${epoch}.7.another0`, 'another.1.another0']
+
+  expect(await Promise.all(ids.map(async (id) => await feed.startAfter(id)))).toEqual(ids.map((id) => ({ after: positionOf(id) })))
+})
+
+test('there is a place behind an event that was read here, and behind no other with its number, and none ahead', async () => {
+  const { store, feed, said } = await begun()
+  await store.append('a', 'b')
+  await expect.poll(said).toEqual(['a', 'b'])
+  const last = positionOf(feed.headId)!
+
+  expect(feed.placeAfter(last)).toBe(2)
+  expect(feed.placeAfter({ ...last, nonce: 'another0' })).toBeUndefined()
+  expect(feed.placeAfter({ ...last, seq: last.seq + 1, nonce: '-' })).toBeUndefined()
 })
 
 /** A store whose epoch is that of another, until it is renewed. */

@@ -228,6 +228,17 @@ test('a client may read 100 events a second, and the gaps say exactly what was l
   expect(holes.reduce((a, b) => a + b, 0)).toBeGreaterThan(1_000)
 })
 
+own('a client that reads is given all that comes at once, though it is more than it may be behind', async ({ app, room }) => {
+  app.config = { ...app.config, api: { ...app.config.api, stream_rate: 0 } }
+  const tail = await Tail.open(room.logs(), as('admin'))
+  for (let i = 0; i < 1_900; i++) room.say(`line ${i}`)
+  await tail.until(({ seen }) => seen.at(-1)?.data.message === 'line 1899')
+  tail.close()
+
+  expect(tail.of('gap')).toEqual([])
+  expect(tail.messages()).toHaveLength(1_900)
+})
+
 own('the stream that is one too many is refused, and the others stay', async ({ app, url, room }) => {
   app.config = { ...app.config, api: { ...app.config.api, streams_per_caller: 2 } }
   const tails = [await Tail.open(room.logs(), as('admin')), await Tail.open(room.logs(), as('admin'))]
@@ -267,6 +278,32 @@ own('a server that stops tells every stream', async ({ app, room }) => {
   await tail.until(({ ended }) => ended)
 
   expect(tail.of('end')).toMatchObject([{ data: { reason: 'shutdown' } }])
+})
+
+own('the last id moves on past what came in one piece with an event, and is left out', async ({ app, room }) => {
+  app.config = { ...app.config, api: { ...app.config.api, stream_heartbeat_ms: 100 } }
+  const tail = await Tail.open(room.logs('&level=warn'), as('admin'))
+  room.say('in', { level: 'warn' })
+  room.say('out')
+  await tail.until(({ seen, lastId }) => seen.length === 1 && lastId !== seen[0]!.id)
+  tail.close()
+
+  expect(tail.messages()).toEqual(['in'])
+})
+
+own('who comes back from before the first event is told no id that is ahead of what it was given', async ({ room }) => {
+  const head = await Tail.open(room.logs(), as('admin'))
+  room.say('one')
+  room.say('two')
+  await head.until(({ seen }) => seen.length === 2)
+  head.close()
+  const before = `${head.lastId.split('.')[0]}.0.-`
+  const tail = await Tail.open(room.logs(), { ...as('admin'), 'last-event-id': before })
+  await tail.until(({ seen }) => seen.length === 2)
+  tail.close()
+
+  expect(/^id: (.*)$/m.exec(tail.text)![1]).toBe(before)
+  expect(tail.messages()).toEqual(['one', 'two'])
 })
 
 own('a silent stream gives a sign of life', async ({ app, url }) => {

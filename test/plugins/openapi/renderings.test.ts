@@ -27,7 +27,7 @@ test('both documents have the same operations with the same answers', async () =
   const facts = (document: typeof openapi) => [...operationsIn(document)].map(([id, { responses }]) => [id, Object.keys(responses)])
 
   expect(facts(openapiNext)).toEqual(facts(openapi))
-  expect(JSON.stringify(openapi)).not.toMatch(/"(?:itemSchema|dataValue|serializedValue|kind|parent)":/)
+  expect(JSON.stringify(openapi)).not.toMatch(/"(?:itemSchema|dataValue|serializedValue)":/)
 })
 
 test('the documents are the same to the byte, whatever the settings and the surroundings of the server', async () => {
