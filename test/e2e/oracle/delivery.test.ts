@@ -57,21 +57,21 @@ describe.skipIf(skipped(redisMissing() ?? proxyMissing()))('the log stream', () 
     const following = new AbortController()
     setMaxListeners(Infinity, publishing.signal, following.signal)
     const follow = Promise.all(clients.map(async (client) => { await client.run(following.signal) }))
-    const problems: string[] = []
+    let behind: string[] = []
     try {
       await until(() => clients.every(({ connects }) => connects > 0))
       const publish = Promise.all(publishers.map(async (publisher) => { await publisher.run(rate / publishers.length, publishing.signal) }))
       await makeFaults(installation, random, seconds, happenings).finally(() => { publishing.abort() })
       await publish
       await Promise.all(publishers.map(async (publisher) => { await publisher.send(1) }))
-      problems.push(...await stragglers(clients, publishers))
+      behind = await stragglers(clients, publishers)
     } finally {
       publishing.abort()
       following.abort()
       await follow
     }
     const publications = publishers.flatMap((publisher) => publisher.publications())
-    problems.push(...judge({ journeys: clients, publications, happenings }))
+    const problems = [...behind, ...judge({ journeys: clients, publications, happenings })]
     // What every client went through, for who looks for the cause.
     if (dump !== undefined) await writeFile(join(dump, `oracle-${seed}.json`), JSON.stringify({ problems, happenings, clients }))
     const steps = clients.flatMap(({ steps }) => steps)

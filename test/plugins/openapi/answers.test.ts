@@ -9,8 +9,8 @@ import { documentsWith, operationsIn, resolved, type Answer } from './document.t
 const { openapi } = await documentsWith()
 const operations = operationsIn(resolved(openapi, openapi))
 
-/** With limits, so that their headers are there. */
-const test = sharedWith({ MUXI_API_RATE_LIMIT: '100000', MUXI_API_RATE_LIMIT_MCP: '100000' })
+/** With limits, so that their headers are there, and with streams that soon end by themselves. */
+const test = sharedWith({ MUXI_API_RATE_LIMIT: '100000', MUXI_API_RATE_LIMIT_MCP: '100000', MUXI_API_STREAM_LIFE_MS: '20', MUXI_API_STREAM_HEARTBEAT_MS: '100' })
 
 const json = { 'content-type': 'application/json' }
 type Change = (request: InjectOptions) => InjectOptions
