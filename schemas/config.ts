@@ -97,7 +97,7 @@ export const Config = Type.Object({
     events_history_ms: number(86_400_000, 60_000, 2_592_000_000, 'How long they are kept at most'),
     streams_per_caller: number(100, 1, 1_000_000, 'Log and trace streams that one key may hold open at one instance', live),
     stream_rate: number(100, 0, 1_000_000, 'Events a second to one client of a log or trace stream; 0 = no limit', live),
-    stream_buffer: number(1_000, 10, 100_000, 'Events that such a client may be behind before the oldest are left out, with a `gap`', live),
+    stream_buffer: number(1_000, 10, 100_000, 'Events that such a client may be behind for longer than a second before the oldest are left out, with a `gap`', live),
     stream_heartbeat_ms: number(15_000, 100, 600_000, 'How long such a stream is silent at most', live),
     stream_life_ms: number(3_600_000, 0, 604_800_000, 'How long such a stream is kept open, ± 20 %; 0 = for ever', live),
     stream_stall_ms: number(30_000, 100, 600_000, 'How long a client of such a stream may take nothing before its connection is cut', live),

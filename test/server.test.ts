@@ -1,8 +1,11 @@
 import { once } from 'node:events'
 import { connect as connectHttp2 } from 'node:http2'
 import { request } from 'node:https'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { expect } from 'vitest'
-import { as, keys, test as base } from './app.ts'
+import { buildApp } from '../app.ts'
+import { as, configFor, keys, Lines, test as base } from './app.ts'
 
 // Not an override: files share the module of the fixtures.
 const test = base.extend({ settings: { MUXI_API_TLS_CERT: 'test/fixtures/tls/cert.pem', MUXI_API_TLS_KEY: 'test/fixtures/tls/key.pem' } })
@@ -49,4 +52,20 @@ test('a caller who leaves an HTTP/2 stream ends the Core\'s request', async ({ u
 
   await expect.poll(() => [...core.requests.values()].map(({ status }) => status), { timeout: 1_000 }).toEqual(['cancelled'])
   session.destroy()
+})
+
+test('a server that is closed is let go of, with all that it kept', async ({ core }) => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const closed = await (async () => {
+    const app = await buildApp(configFor(core), new Lines())
+    await app.inject({ url: '/health' })
+    await app.close()
+    return new WeakRef(app)
+  })()
+
+  await expect.poll(() => {
+    collect()
+    return closed.deref() === undefined
+  }).toBe(true)
 })

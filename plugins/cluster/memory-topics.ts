@@ -9,8 +9,8 @@ const mostOnces = 25_000
 const mostBatches = 500
 const fewest = 1_024
 
-/** The topics of one process; `sweep` drops what has become too old while nobody came by. */
-export function createMemoryTopics (now: () => number): Topics & { sweep: () => void } {
+/** The topics of one process; `sweep` drops what has become too old while nobody came by, `clear` everything. */
+export function createMemoryTopics (now: () => number): Topics & { sweep: () => void, clear: () => void } {
   const topics = new Map<string, Topic>()
   const topicOf = (name: string) => {
     let topic = topics.get(name)
@@ -50,6 +50,7 @@ export function createMemoryTopics (now: () => number): Topics & { sweep: () => 
       wakes.add(own)
       return () => { wakes.delete(own) }
     },
+    clear: () => { topics.clear() },
     sweep: () => { for (const topic of topics.values()) topic.drop(Infinity, now()) }
   }
 }

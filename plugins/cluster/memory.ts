@@ -14,7 +14,7 @@ export function createMemoryCluster (now: () => number = () => performance.now()
   const entries = new Map<string, Entry>()
   const fences = new Map<string, number>()
   const kept = new LRUCache<string, string>({ ...mostKept, sizeCalculation: (value, key) => 2 * (key.length + value.length), perf: { now } })
-  const { sweep: sweepTopics, ...topics } = createMemoryTopics(now)
+  const { sweep: sweepTopics, clear: clearTopics, ...topics } = createMemoryTopics(now)
   const id = randomBytes(4).toString('hex')
   const sweep = setInterval(() => {
     sweepTopics()
@@ -104,6 +104,11 @@ export function createMemoryCluster (now: () => number = () => performance.now()
         release: async () => { if (read(key) === holder) entries.delete(key) }
       }
     },
-    close: async () => { clearInterval(sweep) }
+    close: async () => {
+      clearInterval(sweep)
+      entries.clear()
+      kept.clear()
+      clearTopics()
+    }
   }
 }

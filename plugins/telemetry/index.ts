@@ -60,6 +60,9 @@ export default fp(async (app) => {
   app.decorateRequest('detached', false)
   app.decorateRequest(own)
 
+  // The observers of the default metrics stay for the life of the process, and hold what is registered with them.
+  app.addHook('onClose', async () => { app.metrics.registry.clear() })
+
   app.addHook('onRequest', (request, reply, done) => {
     active++
     request.started = performance.now()

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, vi } from 'vitest'
 import type { FastifyInstance } from 'fastify'
-import { as, test } from '../app.ts'
+import { as, test as base } from '../app.ts'
 import { Tail } from '../plugins/events/tail.ts'
 
 const heartbeatMs = 200
-test.override({ settings: { MUXI_API_RATE_LIMIT: '0', MUXI_API_STREAM_RATE: '0', MUXI_API_STREAM_HEARTBEAT_MS: String(heartbeatMs), MUXI_API_STREAMS_PER_CALLER: '2000' } })
+// Not an override: files share the module of the fixtures.
+const test = base.extend({ settings: { MUXI_API_RATE_LIMIT: '0', MUXI_API_STREAM_RATE: '0', MUXI_API_STREAM_HEARTBEAT_MS: String(heartbeatMs), MUXI_API_STREAMS_PER_CALLER: '2000' } })
 
 const logs = (url: string, query = '') => `${url}/api/v1/logs/stream?service=test${query}`
 const lookMs = 50

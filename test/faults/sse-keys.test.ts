@@ -1,11 +1,12 @@
 import { expect } from 'vitest'
 import type { FastifyInstance } from 'fastify'
 import type { EmbeddedCore } from '../../core/embedded/index.ts'
-import { as, test } from '../app.ts'
+import { as, test as base } from '../app.ts'
 import { Tail } from '../plugins/events/tail.ts'
 
 /** What the Core alone knows is known here as soon as its last word is no longer fresh. */
-test.override({ settings: { MUXI_API_RATE_LIMIT: '0', MUXI_API_KEY_CACHE_MS: '500', MUXI_API_KEY_CACHE_SOFT_MS: '0' } })
+// Not an override: files share the module of the fixtures.
+const test = base.extend({ settings: { MUXI_API_RATE_LIMIT: '0', MUXI_API_KEY_CACHE_MS: '500', MUXI_API_KEY_CACHE_SOFT_MS: '0' } })
 
 interface Server { app: FastifyInstance, core: EmbeddedCore }
 

@@ -18,10 +18,11 @@
 // numbers in ids tell how many events there were           only admins see them: test/access.test.ts
 import { expect } from 'vitest'
 import type { FastifyInstance } from 'fastify'
-import { as, test } from '../app.ts'
+import { as, test as base } from '../app.ts'
 import { Tail } from '../plugins/events/tail.ts'
 
-test.override({ settings: { MUXI_API_RATE_LIMIT: '0', MUXI_API_STREAM_RATE: '0', MUXI_API_STREAM_HEARTBEAT_MS: '100', MUXI_API_EVENTS_HISTORY: '1000' } })
+// Not an override: files share the module of the fixtures.
+const test = base.extend({ settings: { MUXI_API_RATE_LIMIT: '0', MUXI_API_STREAM_RATE: '0', MUXI_API_STREAM_HEARTBEAT_MS: '100', MUXI_API_EVENTS_HISTORY: '1000' } })
 
 function say (app: FastifyInstance, message: string, more: Record<string, unknown> = {}): void {
   app.events.publish('logs', { timestamp: new Date().toISOString(), level: 'info', message, service: 'test', ...more })

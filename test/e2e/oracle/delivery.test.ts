@@ -19,9 +19,10 @@ const rate = 300
 const filters: Filter[] = [{}, { level: 'warn' }, { service: 'shop' }, { level: 'error', service: 'billing' }, { level: 'info' }, { service: 'bulk', level: 'info' }]
 
 /** Fifty clients: every second leaves now and then, one stops reading for a while. */
-function clientsOf ({ proxy }: Installation, random: Random): Client[] {
+function clientsOf ({ proxy, instances }: Installation, random: Random): Client[] {
   return Array.from({ length: 50 }, (_, i) => {
-    if (i === 0) return new Client('sleeper', proxy.url, { random: random.fork(), mayGap: ['slow', 'trimmed'], habits: { sleep: { afterMs: 5_000, forMs: Math.min(30_000, seconds * 500) } } })
+    // What a proxy's sockets hold would do it for longer than this takes.
+    if (i === 0) return new Client('sleeper', instances[0]!.url, { random: random.fork(), mayGap: ['slow', 'trimmed'], habits: { sleep: { afterMs: 5_000, forMs: Math.min(30_000, seconds * 500) } } })
     const filter = i < 6 ? {} : random.pick(filters)
     return i % 2 === 0
       ? new Client(`leaver ${i}`, proxy.url, { random: random.fork(), filter, habits: { stayMs: [100, 5_000], awayMs: [0, 2_000] } })

@@ -20,8 +20,7 @@ const withRoom = <T extends { app: FastifyInstance, url: string }>(base: TestAPI
 } as never)
 /** One server for all tests but those that change its settings or end it. */
 const test = withRoom(sharedWith())
-const own = withRoom(alone)
-own.override({ settings: { MUXI_API_RATE_LIMIT: '0' } } as never)
+const own = withRoom(alone.extend({ settings: { MUXI_API_RATE_LIMIT: '0' } }))
 
 test('log_stream writes the event, the id and the data of each line, in that order', async ({ room }) => {
   const tail = await Tail.open(room.logs(), as('admin'))
