@@ -38,9 +38,9 @@ const test = base.extend<{ core: RealCore, server: Server, target: Target }>({
   }, { scope: 'file' }]
 })
 
-function envFor ({ url, keys }: RealCore): Record<string, string> {
+function envFor ({ url, keys, eventsFile }: RealCore): Record<string, string> {
   // The cases try wrong keys by the dozen.
-  return { MUXI_CORE_URI: url, MUXI_CORE_ADMIN_KEY: keys.admin, MUXI_CORE_CLIENT_KEY: keys.user, MUXI_API_KEY_ATTEMPTS: '0' }
+  return { MUXI_CORE_EVENTS_FILE: eventsFile, MUXI_CORE_URI: url, MUXI_CORE_ADMIN_KEY: keys.admin, MUXI_CORE_CLIENT_KEY: keys.user, MUXI_API_KEY_ATTEMPTS: '0' }
 }
 
 /** Runs a piece of a test without a Core, then starts another one at the same port. */
@@ -82,6 +82,27 @@ describe.skipIf(skipped(realCoreMissing()))('in front of the real Core', () => {
     expect(await requestAtCore(target, id)).toMatchObject({ request_id: id, status: 'completed' })
     await expect.poll(async () => (await core.events()).filter(({ request }) => request?.id === id).map(({ event }) => event))
       .toEqual(expect.arrayContaining(['request.received', 'request.completed']))
+  })
+
+  test('what happens inside the Core is in the log, and in the trace of the chat', async ({ target }) => {
+    const res = await call(target, 'user', '/api/v1/chat', { body: { content: 'Where is the lighthouse?', user_id: fresh('alice') } })
+    const { id } = await res.json() as { id: string }
+    const traceId = res.headers.get('x-trace-id')!
+    const spans = async () => {
+      const trace = await (await call(target, 'admin', `/api/v1/traces/${traceId}`)).json() as { events: { name: string, service: string, traceId: string, spanId: string, parentSpanId?: string }[] }
+      return trace.events
+    }
+    await expect.poll(async () => (await spans()).filter(({ service }) => service === 'muxi-core').map(({ name }) => name)).toEqual(expect.arrayContaining(['user.message', 'overlord.response']))
+    const all = await spans()
+    const stream = all.find(({ service, name }) => service === 'muxi-api' && name === 'core.stream')!
+    const logged = await fetch(`${target.url}/api/v1/logs/stream?service=muxi-core&from=${new Date(Date.now() - 600_000).toISOString()}`, { headers: { authorization: `Bearer ${target.keys.admin}` }, signal: AbortSignal.timeout(3_000) })
+    let text = ''
+    try {
+      for await (const chunk of logged.body!) text += new TextDecoder().decode(chunk as Uint8Array)
+    } catch { /* it goes on until it is left */ }
+
+    expect(all.filter(({ service }) => service === 'muxi-core').every(({ parentSpanId }) => parentSpanId === stream.spanId)).toBe(true)
+    expect(text).toContain(`"requestId":"${id}"`)
   })
 
   describe('below a path', () => {

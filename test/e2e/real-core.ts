@@ -71,15 +71,16 @@ class Program {
 export class RealCore {
   readonly url: string
   readonly keys = { user: 'sk_muxi_client_for_tests_only', admin: 'sk_muxi_admin_for_tests_only' }
+  /** To which it appends what happens inside of it. */
+  readonly eventsFile: string
   readonly #port: number
-  readonly #events: string
   #program: Program | undefined
   #pid = 0
 
   constructor (port: number, events: string) {
     this.url = `http://127.0.0.1:${port}`
     this.#port = port
-    this.#events = events
+    this.eventsFile = events
   }
 
   /** Makes one that appends its events to a file; it is not started yet. */
@@ -89,7 +90,7 @@ export class RealCore {
 
   async start (): Promise<void> {
     this.#program = new Program(starter, [], {
-      env: { CORE_PORT: String(this.#port), CORE_LLM_PORT: '0', CORE_DB_PORT: '0', CORE_ADMIN_KEY: this.keys.admin, CORE_CLIENT_KEY: this.keys.user, CORE_EVENTS_FILE: this.#events }
+      env: { CORE_PORT: String(this.#port), CORE_LLM_PORT: '0', CORE_DB_PORT: '0', CORE_ADMIN_KEY: this.keys.admin, CORE_CLIENT_KEY: this.keys.user, CORE_EVENTS_FILE: this.eventsFile }
     })
     const [, pid] = await this.#program.line(/^CORE_PID=(\d+)$/)
     this.#pid = Number(pid)
@@ -109,7 +110,7 @@ export class RealCore {
 
   /** What happened inside the Core, in its own words. */
   async events (): Promise<{ event: string, request?: { id: string, user_id: string }, data?: Record<string, unknown> }[]> {
-    const lines = (await readFile(this.#events, 'utf8')).split('\n').filter((line) => line !== '')
+    const lines = (await readFile(this.eventsFile, 'utf8')).split('\n').filter((line) => line !== '')
     return lines.map((line) => JSON.parse(line) as { event: string })
   }
 }
