@@ -131,7 +131,7 @@ export class Client {
         let [id, sent] = [this.#lastId, this.#sentId]
         for (; at < entries.length && frames.length < most && bytes < mostBytes; at++) {
           const { seq, item } = entries[at]!
-          const recorded = item instanceof Recorded ? item : Recorded.ofText(item.text, item.nonce)
+          const recorded = Recorded.of(item)
           from = { epoch: look.epoch, seq, nonce: recorded.nonce }
           id = idOf(from)
           if (!filter.passes(recorded)) continue

@@ -223,7 +223,7 @@ export class Feed {
   }
 
   #add ({ seq, item }: Entry): void {
-    const recorded = item instanceof Recorded ? item : Recorded.ofText(item.text, item.nonce)
+    const recorded = Recorded.of(item)
     this.#seq = seq
     this.#nonce = recorded.nonce
     this.ring.add(this.headId, { recorded })

@@ -13,7 +13,7 @@ export async function * historyOf ({ look }: Pick<FastifyInstance['cluster'], 'l
   for (;;) {
     const begin = Date.now() - maxAgeMs
     const page = entries.reverse().map(({ seq, item }) => {
-      const recorded = item instanceof Recorded ? item : Recorded.ofText(item.text, item.nonce)
+      const recorded = Recorded.of(item)
       return { id: idOf({ epoch, seq, nonce: recorded.nonce }), recorded }
     })
     yield page.filter(({ recorded: { event: { timestamp } } }) => Date.parse(timestamp) >= begin)

@@ -25,8 +25,13 @@ export class Recorded {
     this.once = once
   }
 
-  static ofText (text: string, nonce = newNonce()): Recorded {
-    return new Recorded(text, undefined, nonce)
+  static ofText (text: string): Recorded {
+    return new Recorded(text, undefined, newNonce())
+  }
+
+  /** What came back from the cluster: from memory it is the very object that went there. */
+  static of (item: { text: string, nonce: string }): Recorded {
+    return item instanceof Recorded ? item : new Recorded(item.text, undefined, item.nonce)
   }
 
   static ofEvent (event: Event, once?: string): Recorded {
