@@ -58,13 +58,17 @@ export default fp(async (app) => {
     retryStrategy: (attempt) => Math.min(1_000, 50 * 2 ** attempt) * (0.5 + Math.random() / 2)
   })
   let reason: string | undefined = 'not connected yet'
+  let isThere = false
   client.on('ready', () => {
+    isThere = true
     reason = undefined
     app.log.info('redis is there')
   })
   client.on('error', (error: Error & { code?: string }) => { reason = error.code ?? error.message })
   client.on('close', () => {
-    if (reason === undefined) app.log.warn('redis went away')
+    // A call that was on its way may have told of the reason before.
+    if (isThere) app.log.warn('redis went away')
+    isThere = false
     reason ??= 'connection lost'
   })
   await Promise.race([once(client, 'ready').catch(() => {}), sleep(patienceMs)])
