@@ -194,7 +194,8 @@ describe.skipIf(skipped(realCoreMissing()))('in front of the real Core', () => {
           expect(res.headers.get('retry-after')).toMatch(/^[1-9]\d?$/)
           expect(await errorOf(res)).toMatchObject({ code: 'core_unavailable' })
         }
-        expect(await server.ready()).toMatchObject({ status: 503, checks: { core: expect.stringContaining('cannot be reached') } })
+        // The look that a failed call sets off may end after that call.
+        await expect.poll(async () => await server.ready()).toMatchObject({ status: 503, checks: { core: expect.stringContaining('cannot be reached') } })
         expect((await fetch(`${server.url}/health`)).status).toBe(200)
       })
 
