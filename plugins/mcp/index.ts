@@ -1,16 +1,20 @@
-import { createMcpHandler, ProtocolError, ProtocolErrorCode, Server } from '@modelcontextprotocol/server'
+import { createMcpHandler, ProtocolErrorCode } from '@modelcontextprotocol/server'
 import fp from 'fastify-plugin'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { bodyOf, failureOf } from '../../errors.ts'
 import { rank } from '../../schemas/contract.ts'
 import { callTool } from './call.ts'
 import { called, directOf, discovered, listed } from './dispatch.ts'
+import type { Feature } from './feature.ts'
 import { checkOrigin } from './origin.ts'
+import { createServer, type Offer } from './server.ts'
 import { toolsOf, type Tool, type ToolDefinition } from './tools.ts'
 
 export interface Mcp {
   /** All tools by name, whoever may call them. */
   tools: Map<string, Tool>
+  /** What is offered beside the operations; to be added to before the server is ready. */
+  features: Feature[]
   /** Answers one HTTP request of the protocol, of any revision. */
   handle: (request: FastifyRequest, reply: FastifyReply) => Promise<Response | string>
   /** Gives what is no JSON the error of JSON-RPC; leaves every other failure to the server. */
@@ -34,23 +38,15 @@ export default fp(async (app) => {
     .filter(({ operation: { access, capability } }) => rank[caller.access] >= rank[access] && (capability === undefined || app.core.offers(capability)))
     .map(({ definition }) => definition)
 
-  const handler = createMcpHandler(({ authInfo }) => {
-    // Set below, with every request.
-    const { request } = authInfo!.extra as { request: FastifyRequest }
-    const server = new Server(about.info, { capabilities: { tools: {} }, instructions, cacheHints: { 'tools/list': { ttlMs: 60_000, cacheScope: 'private' } } })
-    server.setRequestHandler('tools/list', async () => ({ tools: visible(request) }))
-    server.setRequestHandler('tools/call', async ({ params: { name, arguments: args = {} } }) => {
-      const tool = tools.get(name)
-      if (tool === undefined) throw new ProtocolError(ProtocolErrorCode.InvalidParams, `no tool ${name}`)
-      const { json, failed } = await callTool(tool, args, request)
-      const content = [{ type: 'text' as const, text: json }]
-      return failed ? { content, isError: true } : { content, structuredContent: JSON.parse(json) as Record<string, unknown> }
-    })
-    return server
-  }, { onerror: (error) => { app.log.debug({ err: error }, 'mcp') } })
+  const features: Feature[] = []
+  const hasTools = () => features.some((feature) => feature.tools !== undefined)
+  const offer: Offer = { about, tools, visible, features }
+  // Set below, with every request.
+  const handler = createMcpHandler(({ authInfo }) => createServer(offer, (authInfo!.extra as { request: FastifyRequest }).request), { onerror: (error) => { app.log.debug({ err: error }, 'mcp') } })
 
   app.decorate('mcp', {
     tools,
+    features,
     handle: async (request, reply) => {
       checkOrigin(request, app.config)
       const direct = directOf(request)
@@ -59,7 +55,7 @@ export default fp(async (app) => {
         reply.type('application/json')
         return called(direct.id, await callTool(tool, direct.args, request), about)
       }
-      if (direct === undefined || direct.method === 'tools/call') return await bySdk(request, reply)
+      if (direct === undefined || direct.method === 'tools/call' || (direct.method === 'tools/list' ? hasTools() : features.length > 0)) return await bySdk(request, reply)
       reply.type('application/json')
       return direct.method === 'tools/list' ? listed(direct.id, JSON.stringify(visible(request)), about) : discovered(direct.id, about)
     },
