@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { chatBytes } from '../schemas/chat.ts'
-import { mcpMessageSend, mcpMessageStream, mcpSessionDelete } from '../schemas/mcp.ts'
+import { mcpMessageSend, mcpMessageStream, mcpSessionDelete, mcpStreamOpen } from '../schemas/mcp.ts'
 
 const config = { access: 'user', bucket: 'mcp' } as const
 /** As much as a chat with attachments needs. */
@@ -11,9 +11,11 @@ const mcp: FastifyPluginAsyncTypebox = async (app) => {
 
   app.post('/mcp', { schema: mcpMessageSend, config, bodyLimit, errorHandler: app.mcp.refuse }, async (request, reply) => await app.mcp.handle(request, reply))
 
-  app.get('/mcp', { schema: mcpMessageStream, config, exposeHeadRoute: false }, async (request, reply) => await app.mcp.handle(request, reply))
+  app.get('/mcp', { schema: mcpMessageStream, config, exposeHeadRoute: false, errorHandler: app.mcp.refuse }, async (request, reply) => await app.mcp.handle(request, reply))
 
   app.delete('/mcp', { schema: mcpSessionDelete, config }, async (request, reply) => await app.mcp.handle(request, reply))
+
+  app.get('/api/v1/mcp/stream', { schema: mcpStreamOpen, config, exposeHeadRoute: false }, async (request, reply) => await app.mcp.sse.open(request, reply))
 }
 
 export default mcp

@@ -115,6 +115,8 @@ export const Config = Type.Object({
     tracing_external_sink: text(undefined, { pattern: '^https?://\\S+$', description: 'Where logs and spans are sent in batches, as lines of JSON (POST, application/x-ndjson, gzip)', examples: ['https://logs.example.com/ingest'] }),
     tracing_external_key: text(undefined, { ...key, minLength: 1, description: 'Sent there as `Authorization: Bearer`' }),
     mcp: flag(true, 'Serve the Model Context Protocol at /mcp'),
+    mcp_sessions: flag(true, 'Open a session for clients of the MCP revisions that have them; otherwise every request stands alone', live),
+    mcp_session_ms: number(1_800_000, 1_000, 86_400_000, 'How long such a session is kept after its last use', live),
     mcp_commands: flag(true, 'Let admins connect agents to tool servers that are started as a command on the Core\'s host', live),
     docs: flag(true, 'Serve the explorer at /docs')
   }, { additionalProperties: false, default: {} }),

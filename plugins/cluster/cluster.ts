@@ -29,8 +29,9 @@ export interface Cluster {
   /**
    * Appends a batch to a topic: numbers in order, without a hole, within one epoch. The same batch id again (after an answer that was lost) appends nothing;
    * an item whose `once` another item had in the last ten minutes is left out. Keeps the newest `most` items, none for longer than `ttlMs`.
+   * A topic that will be used no more some day says so: with its epoch it is forgotten when nobody has appended for `lifeMs`.
    */
-  append: (topic: string, batch: Batch, options: { most: number, ttlMs: number }) => Promise<Head>
+  append: (topic: string, batch: Batch, options: { most: number, ttlMs: number, lifeMs?: number }) => Promise<Head>
   /** One look at a topic, all of it from the same moment: the entries from a number on, at most `most`; with a negative `from` the newest so many. A topic that nobody has appended to has an epoch, too. */
   look: (topic: string, options: { from: number, most: number }) => Promise<Look>
   /** Begins another epoch, where the present one is still that; numbers and entries go on. For who sees that the past is not what it was. */

@@ -19,13 +19,14 @@ export function createMemoryTopics (now: () => number): Topics & { sweep: () => 
   }
 
   return {
-    append: async (name, { id, items }, { most, ttlMs }) => {
+    append: async (name, { id, items }, { most, ttlMs, lifeMs = Infinity }) => {
       const [topic, time] = [topicOf(name), now()]
       const before = topic.seq
       if (topic.batches.add(id, time)) {
         for (const item of items) if (item.once === undefined || topic.onces.add(item.once, time)) topic.add(item, time)
       }
       topic.ttlMs = ttlMs
+      topic.endsAt = time + lifeMs
       topic.drop(most, time)
       if (topic.seq > before) topic.wakeAll()
       return topic.head()
@@ -51,7 +52,12 @@ export function createMemoryTopics (now: () => number): Topics & { sweep: () => 
       return () => { wakes.delete(own) }
     },
     clear: () => { topics.clear() },
-    sweep: () => { for (const topic of topics.values()) topic.drop(Infinity, now()) }
+    sweep: () => {
+      for (const [name, topic] of topics) {
+        topic.drop(Infinity, now())
+        if (topic.endsAt <= now() && topic.wakes.size === 0) topics.delete(name)
+      }
+    }
   }
 }
 
@@ -60,6 +66,7 @@ class Topic {
   epoch = newEpoch()
   first = 1
   ttlMs = Infinity
+  endsAt = Infinity
   readonly batches = new Taken(mostBatches)
   readonly onces = new Taken(mostOnces)
   readonly wakes = new Set<() => void>()

@@ -11,9 +11,10 @@ const prelude = `
 
   -- The epoch, and the number of the last item. A past without its epoch, or whose last item has another number than was noted, is none.
   local function head()
-    local meta = redis.call('HMGET', KEYS[1], 'e', 'n')
+    local meta = redis.call('HMGET', KEYS[1], 'e', 'n', 'life')
+    local life = tonumber(meta[3] or ${30 * 86_400_000})
     local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
-    if redis.call('PTTL', KEYS[1]) < ${15 * 86_400_000} then redis.call('PEXPIRE', KEYS[1], ${30 * 86_400_000}) end
+    if redis.call('PTTL', KEYS[1]) < life / 2 then redis.call('PEXPIRE', KEYS[1], string.format('%.0f', life)) end
     if meta[1] and meta[2] and (not last or last[1] == meta[2] .. '-0') then return meta[1], tonumber(meta[2]) end
     redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
     redis.call('HSET', KEYS[1], 'e', ARGV[1], 'n', 0)
@@ -38,13 +39,13 @@ const prelude = `
   end`
 
 const scripts = {
-  // ARGV fresh epoch, batch, most, ttl, channel, nonce, text, once, …; a name is noted after what it stands for, so that a script that fails half-way is not taken for done
+  // ARGV fresh epoch, batch, most, ttl, life or '', channel, nonce, text, once, …; a name is noted after what it stands for, so that a script that fails half-way is not taken for done
   muxiAppend: `${prelude}
     local epoch, n = head()
     redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now - 600000)
     if redis.call('ZSCORE', KEYS[3], ARGV[2]) then return {epoch, n} end
     local before = n
-    for i = 6, #ARGV, 3 do
+    for i = 7, #ARGV, 3 do
       local once = ARGV[i + 2]
       if once == '' or not redis.call('ZSCORE', KEYS[3], once) then
         n = n + 1
@@ -53,6 +54,10 @@ const scripts = {
       end
     end
     redis.call('HSET', KEYS[1], 'n', string.format('%.0f', n), 'ttl', ARGV[4])
+    if ARGV[5] ~= '' then
+      redis.call('HSET', KEYS[1], 'life', ARGV[5])
+      redis.call('PEXPIRE', KEYS[1], ARGV[5])
+    end
     redis.call('ZADD', KEYS[3], now, ARGV[2])
     redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -50001)
     redis.call('PEXPIRE', KEYS[3], 600000)
@@ -60,7 +65,7 @@ const scripts = {
     redis.call('XTRIM', KEYS[2], 'MAXLEN', ARGV[3])
     drop(n)
     redis.call('PEXPIRE', KEYS[2], ARGV[4])
-    redis.pcall('PUBLISH', ARGV[5], n)
+    redis.pcall('PUBLISH', ARGV[6], n)
     return {epoch, n}`,
   // ARGV fresh epoch, from, most
   muxiLook: `${prelude}
@@ -92,9 +97,9 @@ export function createRedisTopics (client: Redis, at: (key: string, part: string
   const wakes = createWakes(client)
 
   return {
-    append: async (topic, { id, items }, { most, ttlMs }) => {
+    append: async (topic, { id, items }, { most, ttlMs, lifeMs }) => {
       const args = items.flatMap(({ nonce, text, once }) => [nonce, text, once === undefined ? '' : `once ${once}`])
-      return head(await redis.muxiAppend(...keys(topic), newEpoch(), `batch ${id}`, most, Math.ceil(ttlMs), channel(topic), ...args) as [string, number])
+      return head(await redis.muxiAppend(...keys(topic), newEpoch(), `batch ${id}`, most, Math.ceil(ttlMs), lifeMs === undefined ? '' : Math.ceil(lifeMs), channel(topic), ...args) as [string, number])
     },
     look: async (topic, { from, most }) => {
       const [epoch, seq, first, found] = await redis.muxiLook(...keys(topic), newEpoch(), from, most) as [string, number, number, [string, string[]][]]

@@ -1,4 +1,4 @@
-import { ProtocolError, ProtocolErrorCode, Server, type ServerCapabilities, type ServerContext, type Tool as ListedTool } from '@modelcontextprotocol/server'
+import { ProtocolError, ProtocolErrorCode, Server, type RequestStateCodec, type ServerCapabilities, type ServerContext, type Tool as ListedTool } from '@modelcontextprotocol/server'
 import type { FastifyRequest } from 'fastify'
 import { callTool } from './call.ts'
 import type { About } from './dispatch.ts'
@@ -12,16 +12,17 @@ export interface Offer {
   /** Those of them that the caller may call and the Core can do. */
   visible: (request: FastifyRequest) => ToolDefinition[]
   features: readonly Feature[]
+  requestState: Pick<RequestStateCodec, 'verify'>
 }
 
 /** How long a host may keep a list; it depends on the caller's level. */
 export const listHints = { ttlMs: 60_000, cacheScope: 'private' } as const
 
 /** The server of one exchange, of whatever revision: the SDK knows the protocol, what is offered comes from here. */
-export function createServer ({ about: { info, instructions }, tools, visible, features }: Offer, request: FastifyRequest): Server {
+export function createServer ({ about: { info, instructions }, tools, visible, features, requestState }: Offer, request: FastifyRequest): Server {
   const capabilities: ServerCapabilities = Object.assign({ tools: {} }, ...features.map((feature) => feature.capabilities))
   const cacheHints = { 'tools/list': listHints, 'resources/list': listHints, 'resources/templates/list': listHints, 'resources/read': { ttlMs: 0, cacheScope: 'private' }, 'prompts/list': listHints } as const
-  const server = new Server(info, { capabilities, instructions, cacheHints })
+  const server = new Server(info, { capabilities, instructions, cacheHints, requestState })
   server.setRequestHandler('tools/list', async () => {
     const more = await Promise.all(features.map(async (feature) => await feature.tools?.list(request) ?? []))
     return { tools: [...visible(request), ...more.flat()] as ListedTool[] }

@@ -135,9 +135,9 @@ test('our dispatch answers what the SDK answers, member for member', async ({ ap
   }
 })
 
-test('GET and DELETE are 405 with a JSON-RPC body: this endpoint keeps no sessions', async ({ app }) => {
+test('GET and DELETE of the revision without sessions are 405 with a JSON-RPC body', async ({ app }) => {
   for (const method of ['GET', 'DELETE'] as const) {
-    const res = await app.inject({ method, url: '/mcp', headers: { ...as('user'), host: 'localhost', accept: 'text/event-stream' } })
+    const res = await app.inject({ method, url: '/mcp', headers: { ...as('user'), host: 'localhost', accept: 'text/event-stream', 'mcp-protocol-version': '2026-07-28' } })
 
     expect(res.statusCode).toBe(405)
     expect(res.json()).toMatchObject({ jsonrpc: '2.0', error: { code: -32_000 }, id: null })
