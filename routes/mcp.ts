@@ -9,11 +9,11 @@ const bodyLimit = chatBytes
 const mcp: FastifyPluginAsyncTypebox = async (app) => {
   if (!app.config.api.mcp) return
 
-  app.post('/mcp', { schema: mcpMessageSend, config, bodyLimit, errorHandler: app.mcp.refuse }, async (request, reply) => await app.mcp.handle(request, reply))
+  app.post('/mcp', { schema: mcpMessageSend, config: { ...config, tellsLimit: true }, bodyLimit, errorHandler: app.mcp.refuse }, async (request, reply) => await app.mcp.handle(request, reply))
 
   app.get('/mcp', { schema: mcpMessageStream, config, exposeHeadRoute: false, errorHandler: app.mcp.refuse }, async (request, reply) => await app.mcp.handle(request, reply))
 
-  app.delete('/mcp', { schema: mcpSessionDelete, config }, async (request, reply) => await app.mcp.handle(request, reply))
+  app.delete('/mcp', { schema: mcpSessionDelete, config, errorHandler: app.mcp.refuse }, async (request, reply) => await app.mcp.handle(request, reply))
 
   app.get('/api/v1/mcp/stream', { schema: mcpStreamOpen, config, exposeHeadRoute: false }, async (request, reply) => await app.mcp.sse.open(request, reply))
 }

