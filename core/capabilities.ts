@@ -21,6 +21,7 @@ export const capabilities = {
   'mcp_servers.read': 'GET /v1/agents/{}/mcp/servers/{}',
   'mcp_servers.connect': 'POST /v1/agents/{}/mcp/servers',
   'mcp_servers.disconnect': 'DELETE /v1/agents/{}/mcp/servers/{}',
+  'mcp_tools.call': 'POST /v1/agents/{}/mcp/servers/{}/tools/{}',
   'knowledge.list': 'GET /v1/agents/{}/knowledge',
   'knowledge.create': 'POST /v1/agents/{}/knowledge',
   'knowledge.delete': 'DELETE /v1/agents/{}/knowledge/{}',

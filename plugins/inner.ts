@@ -1,13 +1,27 @@
 import { randomBytes } from 'node:crypto'
 import fp from 'fastify-plugin'
 import type { FastifyRequest, InjectOptions, LightMyRequestResponse } from 'fastify'
+import type { Departure } from '../core/departure.ts'
+
+/** What is to be called, and how. */
+export type Call = Pick<InjectOptions, 'method' | 'url' | 'payload'> & {
+  traceparent?: string | undefined
+  /** Ends the call earlier than its caller's leaving does. */
+  until?: Departure | undefined
+  /** Hears of the answer while it is made, where the operation tells of it. */
+  heard?: FastifyRequest['heard']
+}
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** The request on whose behalf this one runs, when it came through `call`. */
     outer: FastifyRequest | undefined
     /** Calls another operation of this server as the same caller, in the same trace: as a part of this request, or of the part of it that `traceparent` names. The answer is read in full. */
-    call: (options: Pick<InjectOptions, 'method' | 'url' | 'payload'> & { traceparent?: string | undefined }) => Promise<LightMyRequestResponse>
+    call: (options: Call) => Promise<LightMyRequestResponse>
+    /** Of a request that came through `call`: what ends it, where that is not its caller's leaving. */
+    until: Departure | undefined
+    /** Of a request that came through `call`: who hears of the answer while it is made. */
+    heard: ((event: { event: string, data: unknown }) => void) | undefined
   }
 }
 
@@ -17,11 +31,13 @@ const passed = ['authorization', 'x-api-key', 'x-muxi-user-id', 'x-user-id', 'us
 export default fp(async (app) => {
   // Nobody outside knows it, so the header cannot be forged.
   const secret = randomBytes(32).toString('base64url')
-  const running = new Map<string, FastifyRequest>()
+  const running = new Map<string, Pick<FastifyRequest, 'outer' | 'until' | 'heard'>>()
   let count = 0
 
   app.decorateRequest('outer')
-  app.decorateRequest('call', async function (this: FastifyRequest, { traceparent = this.traceparent, ...options }) {
+  app.decorateRequest('until')
+  app.decorateRequest('heard')
+  app.decorateRequest('call', async function (this: FastifyRequest, { traceparent = this.traceparent, until, heard, ...options }) {
     const id = `${secret}${++count}`
     const headers: Record<string, string> = {
       'x-muxi-inner': id,
@@ -30,9 +46,9 @@ export default fp(async (app) => {
     }
     for (const name of passed) if (typeof this.headers[name] === 'string') headers[name] = this.headers[name]
     if (options.payload !== undefined) headers['content-type'] = 'application/json'
-    running.set(id, this)
+    running.set(id, { outer: this, until, heard })
     try {
-      return await app.inject({ ...options, headers, remoteAddress: this.ip, signal: this.gone })
+      return await app.inject({ ...options, headers, remoteAddress: this.ip, signal: until?.signal ?? this.gone })
     } finally {
       running.delete(id)
     }
@@ -40,7 +56,7 @@ export default fp(async (app) => {
 
   app.addHook('onRequest', (request, reply, done) => {
     const id = request.headers['x-muxi-inner']
-    if (id !== undefined) request.outer = running.get(String(id))
+    if (id !== undefined) Object.assign(request, running.get(String(id)))
     done()
   })
 }, { name: 'inner' })

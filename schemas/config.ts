@@ -117,6 +117,7 @@ export const Config = Type.Object({
     mcp: flag(true, 'Serve the Model Context Protocol at /mcp'),
     mcp_sessions: flag(true, 'Open a session for clients of the MCP revisions that have them; otherwise every request stands alone', live),
     mcp_session_ms: number(1_800_000, 1_000, 86_400_000, 'How long such a session is kept after its last use', live),
+    mcp_agent_tools: flag(true, 'List the tools of agents\' tool servers as tools of MCP, for admins', live),
     mcp_commands: flag(true, 'Let admins connect agents to tool servers that are started as a command on the Core\'s host', live),
     docs: flag(true, 'Serve the explorer at /docs')
   }, { additionalProperties: false, default: {} }),

@@ -1,9 +1,10 @@
 import { Type } from '@sinclair/typebox'
 import type { Contract, Media } from './contract.ts'
 import { eventStream } from './event-stream.ts'
+import { ToolsQuery } from './mcp-tools.ts'
 
 const RpcId = Type.Union([Type.String({ maxLength: 256 }), Type.Number()])
-const RpcMessage = Type.Object({
+export const RpcMessage = Type.Object({
   jsonrpc: Type.Literal('2.0'),
   method: Type.Optional(Type.String({ maxLength: 256 })),
   id: Type.Optional(RpcId)
@@ -21,7 +22,7 @@ const RpcFailure = Type.Object({
 
 const answer = { jsonrpc: '2.0', id: 1, result: { tools: [] } }
 const notice = { jsonrpc: '2.0', method: 'notifications/tools/list_changed' }
-const refusal = (description: string, code: number, message: string): Media => ({
+export const refusal = (description: string, code: number, message: string): Media => ({
   description,
   content: { 'application/json': { schema: RpcFailure, example: { jsonrpc: '2.0', id: null, error: { code, message } } } }
 })
@@ -36,6 +37,7 @@ export const mcpMessageSend = {
   description: 'Streamable HTTP: revisions 2026-07-28 (stateless) and 2025-11-25, 2025-06-18, 2025-03-26 (with a session after `initialize`, whose id is in `Mcp-Session-Id`; stateless otherwise). ' +
     'Requests are answered with JSON or, where there is more to say than the answer or it takes longer than a second, with a stream; notifications with 202.',
   tags: ['mcp'],
+  querystring: ToolsQuery,
   body: Type.Unknown({ description: 'A JSON-RPC 2.0 message; a batch where the revision has batches', examples: [{ jsonrpc: '2.0', id: 1, method: 'tools/list' }] }),
   response: {
     200: {
@@ -58,6 +60,7 @@ export const mcpMessageStream = {
   summary: 'Open the stream of an MCP session',
   description: 'Revisions of 2025: what the server has to say beside its answers. With `Last-Event-ID` the stream that event is of goes on after it, at whatever instance; a second stream ends the first.',
   tags: ['mcp'],
+  querystring: ToolsQuery,
   response: {
     200: eventStream('McpServerEvent', 'Messages of the server', { message: { ...RpcMessage, description: 'a message of the server' } }, [{ event: 'message', data: notice }]),
     400: missingSession,
@@ -72,6 +75,7 @@ export const mcpSessionDelete = {
   summary: 'End an MCP session',
   description: 'Revisions of 2025: what still runs in it is broken off.',
   tags: ['mcp'],
+  querystring: ToolsQuery,
   response: { 200: Type.Null({ description: 'The session has ended' }), 400: missingSession, 404: unknownSession, 405: noSessions }
 } satisfies Contract
 
@@ -80,6 +84,7 @@ export const mcpStreamOpen = {
   summary: 'Open an MCP session of revision 2024-11-05',
   description: 'The older HTTP+SSE transport: the first event, `endpoint`, says where to post to; the answers come over this stream. The session ends with it.',
   tags: ['mcp'],
+  querystring: ToolsQuery,
   response: {
     200: eventStream('McpStreamEvent', 'Where to post to, then messages', {
       endpoint: Type.String({ description: 'the path to post messages to' }),

@@ -184,9 +184,10 @@ async function call ({ app, core, url: origin }: Pick<Shared, 'app' | 'core' | '
   const isFollowed = method === 'GET' && success !== undefined && 'content' in success && 'text/event-stream' in (success.content as object)
   if (!isFollowed) return await app.inject({ method: method as 'GET', url, headers, ...(payload !== undefined && { payload }) })
   const leave = new AbortController()
-  const { status } = await fetch(`${origin}${url}`, { headers, signal: leave.signal })
+  const answer = await fetch(`${origin}${url}`, { headers, signal: leave.signal })
+  const text = answer.status === 400 ? await answer.text() : ''
   leave.abort()
-  return { statusCode: status, body: '' }
+  return { statusCode: answer.status, body: text }
 }
 
 /** The level at which a caller is seen: tickets are good for streams alone. */

@@ -28,6 +28,16 @@ export function isUntouched (err: unknown): boolean {
   return [400, 404].includes(statusOf(chain) ?? 0) || codes.includes('NOT_CONNECTED') || codes.includes('ECONNREFUSED')
 }
 
+/** What the server itself said against a call, by the protocol; undefined when it was not that. */
+export function refusalIn (err: unknown): string | undefined {
+  return chainOf(err).find(({ name }) => name === 'ProtocolError')?.message
+}
+
+/** Whether it was waited for in vain. */
+export function isLate (err: unknown): boolean {
+  return codesOf(chainOf(err)).includes('REQUEST_TIMEOUT')
+}
+
 /** An error and what led to it; the SDK keeps some of that in `data`. */
 function chainOf (err: unknown): Error[] {
   const chain: Error[] = []

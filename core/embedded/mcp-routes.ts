@@ -1,9 +1,13 @@
+import { Type } from '@sinclair/typebox'
 import { agentOf } from './agents.ts'
-import { seconds } from './envelope.ts'
+import { CoreError, seconds } from './envelope.ts'
 import type { McpConnection } from './mcp-connection.ts'
 import { definitionOf, McpServerBody } from './mcp-definition.ts'
+import { isLate, reasonOf, refusalIn } from './mcp-failure.ts'
 import { route, type Route } from './router.ts'
 import type { State } from './state.ts'
+
+const ToolCallBody = Type.Object({ arguments: Type.Optional(Type.Record(Type.String(), Type.Unknown())) })
 
 /** The MCP servers of an agent: listing, connecting, looking at and disconnecting them. */
 export function mcpRoutes ({ agents, mcp }: State): Route[] {
@@ -55,6 +59,17 @@ export function mcpRoutes ({ agents, mcp }: State): Route[] {
     }),
     route({
       ...own,
+      method: 'POST',
+      path: '/v1/agents/{id}/mcp/servers/{name}/tools/{tool}',
+      summary: 'Call a tool of an MCP server of an agent',
+      body: ToolCallBody,
+      handle: async ({ params, body, gone }) => {
+        const connection = mcp.one(agentOf(agents, params.id), params.name)
+        return { object: 'mcp_tool_result', type: 'mcp_tool.called', data: await resultOf(connection, params.tool ?? '', body.arguments ?? {}, gone) }
+      }
+    }),
+    route({
+      ...own,
       method: 'DELETE',
       path: '/v1/agents/{id}/mcp/servers/{name}',
       summary: 'Disconnect an agent from an MCP server',
@@ -64,6 +79,21 @@ export function mcpRoutes ({ agents, mcp }: State): Route[] {
       }
     })
   ]
+}
+
+/** What a tool answered; what its server says against the call is an answer, too. */
+async function resultOf (connection: McpConnection, tool: string, args: Record<string, unknown>, gone: AbortSignal): Promise<object> {
+  try {
+    const { content, structuredContent, isError = false } = await connection.call(tool, args, gone)
+    return { content, ...(structuredContent !== undefined && { structured_content: structuredContent }), is_error: isError }
+  } catch (err) {
+    if (err instanceof CoreError) throw err
+    const { definition: { name, credentials = {} } } = connection
+    const refusal = refusalIn(err)
+    if (refusal !== undefined) return { content: [{ type: 'text', text: refusal.slice(0, 2_000) }], is_error: true }
+    if (isLate(err)) throw new CoreError(504, 'UPSTREAM_TIMEOUT', `MCP server '${name}' did not answer in time`)
+    throw new CoreError(502, 'UPSTREAM_ERROR', `MCP server '${name}' could not be used: ${reasonOf(err, Object.values(credentials))}`)
+  }
 }
 
 function view ({ definition: { credentials, ...shown }, isConnected }: McpConnection): object {

@@ -69,7 +69,7 @@ export async function begin (request: FastifyRequest, { id, input, agentId, sign
     spans.inSession(exchange.sessionId)
   }
   const events = followed(eventsOf(tokens, id, inSession), spans, (agent) => { request.server.usage.answered(agent, userId) })
-  return { events: numbered(events, id), answer: async () => await collect(events, exchange) }
+  return { events: numbered(events, id), answer: async () => await collect(events, exchange, request.heard) }
 }
 
 export function newId (): string {
@@ -98,13 +98,15 @@ async function * numbered (events: AsyncIterable<ChatEvent>, id: string): AsyncG
   for await (const event of events) yield { ...event, id: `${id}:${count++}` }
 }
 
-/** Reads a chat to its end. */
-async function collect (events: AsyncIterable<ChatEvent>, exchange: Exchange): Promise<RoutedMessage> {
+/** Reads a chat to its end, and tells of its events on the way. */
+async function collect (events: AsyncIterable<ChatEvent>, exchange: Exchange, heard: FastifyRequest['heard']): Promise<RoutedMessage> {
   const { id, userId, input } = exchange
   const calls = new Map<string, ToolCall>()
   let text = ''
   let message: Partial<RoutedMessage> = {}
-  for await (const { event, data } of events) {
+  for await (const one of events) {
+    heard?.(one)
+    const { event, data } = one
     if (event === 'message_start') message = data
     else if (event === 'content') text = data.replace === true ? data.content : text + data.content
     else if (event === 'tool_call_start') calls.set(data.id, data)

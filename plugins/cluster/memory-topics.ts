@@ -12,9 +12,10 @@ const fewest = 1_024
 /** The topics of one process; `sweep` drops what has become too old while nobody came by, `clear` everything. */
 export function createMemoryTopics (now: () => number): Topics & { sweep: () => void, clear: () => void } {
   const topics = new Map<string, Topic>()
+  const isOver = (topic: Topic) => topic.endsAt <= now() && topic.wakes.size === 0
   const topicOf = (name: string) => {
     let topic = topics.get(name)
-    if (topic === undefined) topics.set(name, topic = new Topic())
+    if (topic === undefined || isOver(topic)) topics.set(name, topic = new Topic())
     return topic
   }
 
@@ -55,7 +56,7 @@ export function createMemoryTopics (now: () => number): Topics & { sweep: () => 
     sweep: () => {
       for (const [name, topic] of topics) {
         topic.drop(Infinity, now())
-        if (topic.endsAt <= now() && topic.wakes.size === 0) topics.delete(name)
+        if (isOver(topic)) topics.delete(name)
       }
     }
   }

@@ -260,8 +260,8 @@ export class Client {
     // The ring is larger than what one may be behind, and this is looked at whenever it grows.
     for (let place = Math.max(this.cursor, ring.oldest); place < until; place++) {
       const kept = ring.at(place)!
-      // A gap that all are told must not get lost in this one.
-      if (kept.gap !== undefined) this.#gap = { reason: kept.gap.reason, from: this.#gap?.from ?? this.#lastId }
+      // A gap that all are told must not get lost in this one, and of several that of another epoch must not.
+      if (kept.gap !== undefined) this.#gap = { reason: this.#gap?.reason === 'epoch' ? 'epoch' : kept.gap.reason, from: this.#gap?.from ?? this.#lastId }
       else if (!filter.passes(kept.recorded!)) continue
       else count++
       to = kept.id

@@ -1,30 +1,61 @@
 import type { FastifyRequest, InjectOptions } from 'fastify'
+import type { Departure } from '../../core/departure.ts'
 import { ApiError, bodyOf } from '../../errors.ts'
 import type { Tool } from './tools.ts'
 
 /** What a tool call came to: the JSON that the operation answered, or the error body of its failure. */
 export interface Outcome { json: string, failed: boolean }
 
+/** What goes with a call beside its arguments. */
+export interface Manner {
+  until?: Departure
+  heard?: FastifyRequest['heard']
+  /** The place in a trace that the message itself names; otherwise that of its HTTP request. */
+  traceparent?: unknown
+}
+
 /** Calls the operation behind a tool the way any caller would: validation, level, limit and log are the same. */
-export async function callTool (tool: Tool, args: Record<string, unknown>, request: FastifyRequest): Promise<Outcome> {
+export async function callTool (tool: Tool, args: Record<string, unknown>, request: FastifyRequest, { until, heard, traceparent }: Manner = {}): Promise<Outcome> {
+  if (request.limited !== undefined) return failedWith(request.limited, request)
   const started = performance.now()
-  const branch = request.branch('mcp')
+  const branch = request.branch('mcp', traceparent)
   let statusCode: number | undefined
   try {
     const target = targetOf(tool, args)
     if (target instanceof ApiError) {
       statusCode = target.statusCode
-      return { json: JSON.stringify(bodyOf(target, request.id)), failed: true }
+      noteCall(request, { tool: tool.operation.id, code: target.code, started })
+      return failedWith(target, request)
     }
-    const answer = await request.call({ ...target, traceparent: branch?.traceparent })
+    const answer = await request.call({ ...target, traceparent: branch?.traceparent, until, heard })
     statusCode = answer.statusCode
     return { json: answer.body, failed: statusCode >= 400 }
   } finally {
     // Without a status its caller has left.
     const { operation: { id } } = tool
     const failed = statusCode === undefined || statusCode >= 400
-    request.spanned({ component: 'mcp', operation: 'tool_call', started, status: statusCode !== undefined && statusCode >= 500 ? 'error' : 'ok', message: id, data: { tool: id, failed, statusCode }, spanId: branch?.spanId })
+    request.spanned({
+      component: 'mcp',
+      operation: 'tool_call',
+      name: `tools/call ${id}`,
+      started,
+      status: statusCode !== undefined && statusCode >= 500 ? 'error' : 'ok',
+      message: id,
+      data: { tool: id, failed, statusCode, 'mcp.method.name': 'tools/call', 'gen_ai.tool.name': id, ...(failed && { 'error.type': statusCode === undefined ? 'cancelled' : 'tool_error' }) },
+      branch
+    })
   }
+}
+
+export function failedWith (error: ApiError, request: FastifyRequest): Outcome {
+  return { json: JSON.stringify(bodyOf(error, request.id)), failed: true }
+}
+
+/** The line of a call that no request of its own tells of. Who and what, never the arguments. */
+export function noteCall (request: FastifyRequest, { tool, code, started }: { tool: string, code: string | undefined, started: number }): void {
+  const { id: requestId, trace: { traceId }, caller, server } = request
+  const durationMs = Math.round((performance.now() - started) * 100) / 100
+  server.log.info({ requestId, traceId, tool: tool.slice(0, 128), protocol: 'mcp', caller: caller.access, digest: server.audit.nameOf(caller.keyDigest), durationMs, error: code }, 'tool call')
 }
 
 /** URL and body of a call. What the contract does not know goes where the contract will refuse it by name. */

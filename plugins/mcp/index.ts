@@ -2,15 +2,22 @@ import { createMcpHandler, isInitializeRequest, isLegacyRequest, legacyStateless
 import fp from 'fastify-plugin'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { bodyOf, failureOf } from '../../errors.ts'
-import { rank } from '../../schemas/contract.ts'
-import { callTool } from './call.ts'
-import { called, directOf, discovered, listed } from './dispatch.ts'
+import { agentFeatures } from './agents/index.ts'
+import { heardIn, mayHear } from './agents/resources.ts'
+import { createBridge, type Bridge } from './bridge.ts'
+import { busOf, createChanges } from './changes.ts'
+import { answerDirectly } from './dispatch.ts'
 import type { Feature } from './feature.ts'
+import { Listing, type ToolPage } from './listing.ts'
+import type { Offer } from './offer.ts'
 import { checkOrigin } from './origin.ts'
+import { keptOpen } from './patience.ts'
 import { createRequestState } from './request-state.ts'
-import { createServer, type Offer } from './server.ts'
+import { callsIn, refusalOf } from './revisions.ts'
+import { createServer } from './server.ts'
 import { createSessions, type Sessions } from './sessions/index.ts'
-import { toolsOf, type Tool, type ToolDefinition } from './tools.ts'
+import { subsetOf } from './subset.ts'
+import { toolsOf, type Tool } from './tools.ts'
 
 export interface Mcp {
   /** All tools by name, whoever may call them. */
@@ -23,6 +30,10 @@ export interface Mcp {
   notify: ServerNotifier
   /** Answers one HTTP request of the protocol, of any revision. */
   handle: (request: FastifyRequest, reply: FastifyReply) => Promise<Response | string>
+  /** One page of the tools that the caller may call. */
+  list: (request: FastifyRequest, cursor?: string) => Promise<ToolPage>
+  /** Answers one message in the answer itself, for clients without streams, also in its short form. */
+  bridge: Bridge
   /** The transport of revision 2024-11-05. */
   sse: Pick<Sessions, 'open' | 'send'>
   /** Gives what is no JSON, or takes no stream, the error of JSON-RPC; leaves every other failure to the server. */
@@ -41,20 +52,16 @@ export default fp(async (app) => {
   const tools = new Map<string, Tool>()
   const about = { info: { name: 'muxi-api', title: 'MUXI API', version: app.release }, instructions }
 
-  /** What the caller may call and the Core can do. */
-  const visible = ({ caller }: FastifyRequest): ToolDefinition[] => [...tools.values()]
-    .filter(({ operation: { access, capability } }) => rank[caller.access] >= rank[access] && (capability === undefined || app.core.offers(capability)))
-    .map(({ definition }) => definition)
-
-  const features: Feature[] = []
-  const hasTools = () => features.some((feature) => feature.tools !== undefined)
+  const changes = createChanges(app)
+  const features: Feature[] = agentFeatures(app, changes)
+  const listing = new Listing(app, tools, features)
   const requestState = createRequestState(app)
-  const offer: Offer = { about, tools, visible, features, requestState }
+  const offer: Offer = { app, about, tools, features, listing, requestState }
   const factory: McpServerFactory = ({ authInfo }) => createServer(offer, (authInfo!.extra as { request: FastifyRequest }).request)
   const onError = (error: Error) => { app.log.debug({ err: error }, 'mcp') }
-  const modern = createMcpHandler(factory, { legacy: 'reject', onerror: onError })
+  const modern = createMcpHandler(factory, { legacy: 'reject', onerror: onError, bus: busOf(changes) })
   const stateless = legacyStatelessFallback(factory, onError)
-  const sessions = createSessions({ app, serverFor: (request) => createServer(offer, request), authOf })
+  const sessions = createSessions({ app, serverFor: (request) => createServer(offer, request), authOf, news: { follow: changes.follow, mayHear } })
 
   app.decorate('mcp', {
     tools,
@@ -63,16 +70,29 @@ export default fp(async (app) => {
     notify: modern.notify,
     handle: async (request, reply) => {
       checkOrigin(request, app.config)
-      const direct = directOf(request)
-      const tool = direct?.method === 'tools/call' ? tools.get(direct.name) : undefined
-      if (direct?.method === 'tools/call' && tool !== undefined) {
+      checkLimit(request)
+      subsetOf(request)
+      const direct = answerDirectly(offer, request)
+      if (direct !== undefined) {
         reply.type('application/json')
-        return called(direct.id, await callTool(tool, direct.args, request), about)
+        return await keptOpen(request, reply, direct)
       }
-      if (direct === undefined || direct.method === 'tools/call' || (direct.method === 'tools/list' ? hasTools() : features.length > 0)) return await bySdk(request, reply)
-      reply.type('application/json')
-      return direct.method === 'tools/list' ? listed(direct.id, JSON.stringify(visible(request)), about) : discovered(direct.id, about)
+      const refusal = refusalOf(request)
+      if (refusal !== undefined) return refusal
+      await chargeFor(request)
+      const { web, isOld } = await webOf(request)
+      // In the order of age: who sends the envelope of 2026-07-28, who has a session or wants one, and who asks without.
+      if (isOld && app.config.api.mcp_sessions && request.headers['mcp-protocol-version'] !== '2026-07-28') {
+        if (request.method === 'GET') return await sessions.get(request, reply)
+        if (request.method === 'DELETE') return await sessions.delete(request)
+        if (request.headers['mcp-session-id'] !== undefined || isInitializeRequest(request.body)) return await sessions.post(request, reply)
+      }
+      // A call that outlives its key ends as if its caller had left.
+      reply.raw.once('close', request.whileAllowed(() => { request.departure.leave() }))
+      return await keptOpen(request, reply, (isOld ? stateless : modern.fetch)(web, { parsedBody: heardIn(request.body, request), authInfo: authOf(request) }))
     },
+    list: async (request, cursor) => await listing.page(request, cursor),
+    bridge: createBridge(offer, async (request, reply) => await app.mcp.handle(request, reply), (request) => { checkOrigin(request, app.config) }),
     sse: {
       open: async (request, reply) => {
         checkOrigin(request, app.config)
@@ -80,6 +100,8 @@ export default fp(async (app) => {
       },
       send: async (request, id) => {
         checkOrigin(request, app.config)
+        checkLimit(request)
+        await chargeFor(request)
         return await sessions.send(request, id)
       }
     },
@@ -93,28 +115,29 @@ export default fp(async (app) => {
     }
   } satisfies Mcp)
 
-  /** In the order of age: who sends the envelope of 2026-07-28, who has a session or wants one, and who asks without. */
-  async function bySdk (request: FastifyRequest, reply: FastifyReply): Promise<Response> {
-    const { authorization, 'x-api-key': apiKey, ...headers } = request.headers
-    const { method, body } = request
-    const web = new Request(`http://mcp${request.url}`, { method, headers: headers as Record<string, string>, signal: request.gone })
-    const options = { parsedBody: body, authInfo: authOf(request) }
-    const isOld = method !== 'POST' || await isLegacyRequest(web, body)
-    if (isOld && app.config.api.mcp_sessions && headers['mcp-protocol-version'] !== '2026-07-28') {
-      if (method === 'GET') return await sessions.get(request, reply)
-      if (method === 'DELETE') return await sessions.delete(request)
-      if (headers['mcp-session-id'] !== undefined || isInitializeRequest(body)) return await sessions.post(request, reply)
-    }
-    // A call that outlives its key ends as if its caller had left.
-    reply.raw.once('close', request.whileAllowed(() => { request.departure.leave() }))
-    return await (isOld ? stateless : modern.fetch)(web, options)
-  }
-
   app.addHook('onReady', async () => {
     for (const [name, tool] of toolsOf(app.operations)) tools.set(name, tool)
   })
   app.addHook('preClose', async () => { await modern.close() })
+  app.addHook('onClose', async () => { await changes.close() })
 }, { name: 'mcp', dependencies: ['auth', 'core', 'inner', 'operations'] })
+
+/** A caller that has come to its limit is told so by the result of a call, where its model sees it; everything else of it is refused. */
+function checkLimit ({ limited, body }: FastifyRequest): void {
+  if (limited !== undefined && (body as { method?: unknown } | null)?.method !== 'tools/call') throw limited
+}
+
+/** One call is counted when it comes; those that come with it, here. */
+async function chargeFor (request: FastifyRequest): Promise<void> {
+  const calls = callsIn(request.body)
+  if (calls > 1) await request.charge(calls - 1)
+}
+
+/** The request as the SDK takes it, without the key, and whether it is of a revision before 2026-07-28. */
+async function webOf ({ method, url, headers: { authorization, 'x-api-key': apiKey, ...headers }, body, gone }: FastifyRequest): Promise<{ web: Request, isOld: boolean }> {
+  const web = new Request(`http://mcp${url}`, { method, headers: headers as Record<string, string>, signal: gone })
+  return { web, isOld: method !== 'POST' || await isLegacyRequest(web, body) }
+}
 
 /** Says to the SDK who calls, but not with what: nothing of the protocol needs the key. */
 function authOf (request: FastifyRequest): AuthInfo {

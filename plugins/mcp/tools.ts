@@ -10,7 +10,7 @@ export interface ToolDefinition {
   title: string
   description: string
   inputSchema: { type: 'object' } & Record<string, unknown>
-  outputSchema: { type: 'object' } & Record<string, unknown>
+  outputSchema?: { type: 'object' } & Record<string, unknown>
   annotations: { title: string, readOnlyHint: boolean, destructiveHint: boolean, idempotentHint: boolean, openWorldHint: boolean }
 }
 

@@ -11,8 +11,23 @@ declare module 'fastify' {
     cost?: number
     /** Calls through MCP are counted in a bucket of their own. */
     bucket?: 'mcp'
+    /** The answer itself can say that its caller has come to the limit: the operation looks at `request.limited`. */
+    tellsLimit?: true
+  }
+  interface FastifyRequest {
+    /** That the caller has come to its limit, where the operation is to say so. It must do no work then. */
+    limited: ApiError | undefined
+    /** Counts more units for what turns out to be more than one call; throws `rate_limited` where they are not left. */
+    charge: (units: number) => Promise<void>
+    /** What a count adds instead of the operation's cost. */
+    units: number | undefined
+    /** What is left of the limit, from the point on where the caller is warned. */
+    nearLimit: { limit: number, remaining: number, reset_after: number } | undefined
   }
 }
+
+/** So much of a caller over its limit is still read, for the answer to tell it. */
+const mostRead = 65_536
 
 const windowMs = 60_000
 type Done = (error: Error | null, result?: { current: number, ttl: number }) => void
@@ -46,7 +61,7 @@ export default fp(async (app) => {
   const keyed = (scope: string, name: (request: FastifyRequest) => string, max: (request: FastifyRequest) => number) => ({
     scope,
     max,
-    check: app.createRateLimit({ keyGenerator: (request) => `${request.routeOptions.config.cost ?? 1}:${scope}:${name(request)}`, max: (request) => max(request) })
+    check: app.createRateLimit({ keyGenerator: (request) => `${request.units ?? request.routeOptions.config.cost ?? 1}:${scope}:${name(request)}`, max: (request) => max(request) })
   })
   // A name goes into the shared store as a digest; whoever is bound to none has no such limit.
   const subject = ({ caller: { sub } }: FastifyRequest) => sub === undefined ? '' : hash('sha256', sub, 'base64url')
@@ -63,6 +78,19 @@ export default fp(async (app) => {
     ]
   }
 
+  app.decorateRequest('units')
+  app.decorateRequest('charge', async function (this: FastifyRequest, units) {
+    this.units = units
+    for (const { scope, max, check } of limiters[this.routeOptions.config.bucket ?? 'http']) {
+      if (max(this) === 0) continue
+      const result = await check(this)
+      if (result.isAllowed || !result.isExceeded) continue
+      metrics.limited.inc({ scope })
+      throw exceeded(result.max, result.ttl)
+    }
+  })
+  app.decorateRequest('limited')
+  app.decorateRequest('nearLimit')
   app.addHook('onRequest', async (request, reply) => {
     // The outer call of an inner one has been counted already.
     if (request.caller.access === 'public' || request.outer !== undefined) return
@@ -77,12 +105,21 @@ export default fp(async (app) => {
     }
     if (tightest === undefined) return
     tell(reply, tightest)
+    const seconds = Math.ceil(tightest.ttl / 1_000)
+    if (isNear(tightest.max - tightest.remaining, tightest.max)) request.nearLimit = { limit: tightest.max, remaining: tightest.remaining, reset_after: seconds }
     if (!tightest.exceeded) return
     metrics.limited.inc({ scope: tightest.scope })
-    const seconds = Math.ceil(tightest.ttl / 1_000)
-    throw new ApiError('rate_limited', `more than ${tightest.max} units in a minute; come back in ${seconds} s`, { retryAfter: seconds, details: { limit: tightest.max, retry_after: seconds } })
+    const failure = exceeded(tightest.max, tightest.ttl)
+    if (request.routeOptions.config.tellsLimit !== true || !(Number(request.headers['content-length']) <= mostRead)) throw failure
+    request.limited = failure
+    reply.header('retry-after', seconds)
   })
 }, { name: 'rate-limit', dependencies: ['auth', 'cluster', 'errors', 'inner', 'telemetry'] })
+
+function exceeded (max: number, ttl: number): ApiError {
+  const seconds = Math.ceil(ttl / 1_000)
+  return new ApiError('rate_limited', `more than ${max} units in a minute; come back in ${seconds} s`, { retryAfter: seconds, details: { limit: max, retry_after: seconds } })
+}
 
 /** The same count in the spelling of older clients and in that of draft-ietf-httpapi-ratelimit-headers. */
 function tell (reply: FastifyReply, { scope, max, remaining, ttl }: { scope: string, max: number, remaining: number, ttl: number }): void {

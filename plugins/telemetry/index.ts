@@ -18,8 +18,8 @@ declare module 'fastify' {
     readonly traceparent: string
     /** Records a finished part of this request's work, where its component and its trace are recorded. */
     spanned: (part: Part) => void
-    /** Gives a place in the trace to a part that will have parts of its own; the part is recorded with its id. Undefined where such parts are not recorded. */
-    branch: (component: string) => Branch | undefined
+    /** Gives a place in the trace, or in the one that a valid `traceparent` names, to a part that will have parts of its own; the part is recorded with it. Undefined where such parts are not recorded. */
+    branch: (component: string, traceparent?: unknown) => Branch | undefined
     /** The Core knows this request, or one part of it, by that id: `traceOfRequest` finds it. */
     knownAs: (id: string, spanId?: string) => void
     /** When the request came, in ms of `performance.now()`. */
@@ -52,7 +52,7 @@ export default fp(async (app) => {
   app.decorateRequest('trace')
   app.decorateRequest('traceparent', { getter (this: FastifyRequest) { return traceparentOf(this.trace) } })
   app.decorateRequest('spanned', function (this: FastifyRequest, part) { spans.record(this.trace, part) })
-  app.decorateRequest('branch', function (this: FastifyRequest, component) { return spans.branch(this.trace, component) })
+  app.decorateRequest('branch', function (this: FastifyRequest, component, traceparent) { return spans.branch(this.trace, component, traceparent) })
   app.decorateRequest('knownAs', function (this: FastifyRequest, id, spanId = this.trace.spanId) { places.set(id, { traceId: this.trace.traceId, spanId }) })
   app.decorateRequest('started', 0)
   app.decorateRequest('departure', { getter: departureOf })
@@ -79,9 +79,9 @@ export default fp(async (app) => {
   })
 }, { name: 'telemetry', dependencies: ['inner'] })
 
-/** Breaking off an inner request does not close its answer: its caller is that of the outer one. */
+/** Breaking off an inner request does not close its answer: its caller is that of the outer one, unless it is ended by itself. */
 function departureOf (this: FastifyRequest): Departure {
-  return this.outer !== undefined && !this.detached ? this.outer.departure : (this as unknown as Held)[own]
+  return this.outer !== undefined && !this.detached ? this.until ?? this.outer.departure : (this as unknown as Held)[own]
 }
 
 /** One operation may call another: what counts is where the first call came in. */

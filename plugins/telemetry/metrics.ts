@@ -27,6 +27,13 @@ export function createMetrics (version: string, active: () => number) {
     buckets: seconds,
     registers
   })
+  const mcp = new Histogram({
+    name: 'mcp_server_operation_duration_seconds',
+    help: 'Time of one request of the Model Context Protocol; error_type is tool_error for a failed tool, else the code of JSON-RPC',
+    labelNames: ['mcp_method_name', 'gen_ai_tool_name', 'mcp_protocol_version', 'error_type'],
+    buckets: seconds,
+    registers
+  })
   const scraped: (() => void)[] = []
   return {
     registry,
@@ -34,6 +41,7 @@ export function createMetrics (version: string, active: () => number) {
     onScrape: (fill: () => void) => { scraped.push(fill) },
     request: byLabels(requests, (of) => `${of.operation} ${of.http_request_method} ${of.http_response_status_code} ${of.protocol} ${of.http_route}`),
     core: byLabels(core, (of) => `${of.method} ${of.route} ${of.status}`),
+    mcp: byLabels(mcp, (of) => `${of.mcp_method_name} ${of.gen_ai_tool_name} ${of.mcp_protocol_version} ${of.error_type}`),
     coreUp: new Gauge({ name: 'muxi_api_core_up', help: '1 while the MUXI Core passes its check', registers }),
     coreMalformed: new Counter({ name: 'muxi_api_core_malformed_frames_total', help: 'Frames of the MUXI Core that could not be read', registers }),
     coreInUse: new Gauge({ name: 'muxi_api_core_in_use', help: '1 at the address of the MUXI Core that calls go to', labelNames: ['target'], registers }),

@@ -1,11 +1,13 @@
 import type { FastifyInstance } from 'fastify'
 import type { TraceEvent } from '../../schemas/traces.ts'
-import { newSpanId, traceparentOf, type Trace } from './trace.ts'
+import { newSpanId, traceparentOf, traceWithin, type Trace } from './trace.ts'
 
 /** A finished part of a request's work. */
 export interface Part {
   component: string
   operation: string
+  /** `<component>.<operation>` when absent. */
+  name?: string
   /** When it began, in ms of `performance.now()`. */
   started: number
   /** `ok` when absent. */
@@ -18,10 +20,12 @@ export interface Part {
   spanId?: string | undefined
   /** The request's own span when absent. */
   parentSpanId?: string | undefined
+  /** In place of both: the place that `branch` gave it. */
+  branch?: Branch | undefined
 }
 
-/** A part that has parts of its own: its id, and the header that makes a call one of them. */
-export interface Branch { readonly spanId: string, readonly traceparent: string }
+/** A part that has parts of its own: its id, the header that makes a call one of them, and its trace where that is another than the request's. */
+export interface Branch { readonly spanId: string, readonly traceparent: string, readonly trace?: Trace }
 
 type Settings = Pick<FastifyInstance, 'tap' | 'config'>
 
@@ -35,7 +39,7 @@ type Settings = Pick<FastifyInstance, 'tap' | 'config'>
  *     ├ agent.response                   the whole chat
  *     │ └ agent.tool_call
  *     │   └ agent.tool_result
- *     └ mcp.tool_call
+ *     └ tools/call <tool>                or below the span that the message names in `_meta.traceparent`
  *       └ http.<operation id>            the operation behind the tool, as above
  *
  * Each is made at its end, so parents come after their children.
@@ -47,15 +51,18 @@ export class Spans {
     this.#app = app
   }
 
-  /** Undefined where no span of the component is made: then its calls stay children of the request. */
-  branch (trace: Trace, component: string): Branch | undefined {
+  /** Undefined where no span of the component is made: then its calls stay children of the request, or of the place that is named by a valid `within`. */
+  branch (trace: Trace, component: string, within?: unknown): Branch | undefined {
+    const other = within === undefined ? undefined : traceWithin(within)
+    if (other !== undefined) return { spanId: other.spanId, trace: other, traceparent: traceparentOf(other, this.#takes(component) ? other.spanId : other.parentSpanId) }
     if (!this.#takes(component)) return undefined
     const spanId = newSpanId()
     return { spanId, traceparent: traceparentOf(trace, spanId) }
   }
 
-  record (trace: Trace, { component, operation, started, status = 'ok', message, agentId, data, spanId, parentSpanId }: Part): void {
+  record (of: Trace, { component, operation, name = `${component}.${operation}`, started, status = 'ok', message, agentId, data, branch, spanId = branch?.spanId, parentSpanId }: Part): void {
     if (!this.#takes(component)) return
+    const trace = branch?.trace ?? of
     const { tap, config: { api } } = this.#app
     if (status === 'ok' && !(trace.isSampled ??= isSampled(trace.traceId, api.tracing_sample))) return
     const now = performance.now()
@@ -64,7 +71,7 @@ export class Spans {
       timestamp: textOf(Math.floor(started + originAt(now))),
       traceId: trace.traceId,
       spanId: spanId ?? newSpanId(),
-      name: `${component}.${operation}`,
+      name,
       duration: Math.round((now - started) * 1_000) / 1_000,
       status,
       parentSpanId: parentSpanId ?? (spanId === trace.spanId ? trace.parentSpanId : trace.spanId),
@@ -74,7 +81,7 @@ export class Spans {
       message,
       userId: trace.userId,
       agentId,
-      data
+      data: trace === of ? data : { ...data, links: [{ traceId: of.traceId, spanId: of.spanId }] }
     })
   }
 

@@ -35,6 +35,11 @@ function begin (traceparent: string | string[] | undefined): Trace {
     : { traceId, spanId: newSpanId(), parentSpanId, flags: flags!, userId: undefined, isSampled: undefined }
 }
 
+/** A place below the one that a `traceparent` names which came in another way than in the header; undefined for what is none. */
+export function traceWithin (traceparent: unknown): Trace | undefined {
+  return typeof traceparent === 'string' && form.test(traceparent) ? begin(traceparent) : undefined
+}
+
 /** The header that makes a call a child of this place, or of another one in the same trace. */
 export const traceparentOf = ({ traceId, spanId, flags }: Trace, parent = spanId): string => `00-${traceId}-${parent}-${flags}`
 

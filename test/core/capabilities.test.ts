@@ -9,6 +9,7 @@ test.for([
   ['/agents/ada', '/agents/{}'],
   ['/agents/ada/memories/search?query=a/b', '/agents/{}/memories/search'],
   ['/agents/ada/mcp/servers/files', '/agents/{}/mcp/servers/{}'],
+  ['/agents/ada/mcp/servers/files/tools/read%2Fall', '/agents/{}/mcp/servers/{}/tools/{}'],
   ['/users/u%2F42/context?fields=a,b', '/users/{}/context'],
   ['/users/resolve', '/users/resolve'],
   ['/agents/', '/agents/{}']

@@ -16,15 +16,16 @@ export const idOf = (stream: Stream, seq: number): string => `${stream}.${seq}`
 
 /**
  * The messages of one stream of a session after a number, at whatever instance they come to be. Ends when nothing more will come: all that was asked is answered,
- * the session is over, or another listener has come. What an instance worked on that is there no more is answered here with an error.
+ * the session is over, or another listener has come. Who comes back to a standing stream is told by `onReturn` what may have happened meanwhile. What an instance worked on that is there no more is answered here with an error.
  */
-export async function * follow (app: FastifyInstance, journal: Journal, stream: Stream, after: number, signal: AbortSignal): AsyncGenerator<Sent | undefined> {
+export async function * follow (app: FastifyInstance, journal: Journal, stream: Stream, after: number, signal: AbortSignal, onReturn?: () => Promise<JSONRPCMessage[]>): AsyncGenerator<Sent | undefined> {
   const { cluster } = app
   const isStanding = stream === standing || stream === only
   const owners = new Map<string, { owner: string, id: RequestId }>()
   const here = async () => { await cluster.keep(presenceOf(journal.id, stream), '1', 2 * presentMs).catch(() => {}) }
   let own: string | undefined
   let isKnown = isStanding
+  let wasTaken = false
   await here()
   if (isStanding) {
     own = `${cluster.id}.${performance.now()}`
@@ -46,8 +47,11 @@ export async function * follow (app: FastifyInstance, journal: Journal, stream: 
     if ('open' in entry) for (const id of entry.open.ids) owners.set(JSON.stringify(id), { owner: entry.open.owner, id })
     else if ('left' in entry) for (const id of entry.left) owners.delete(JSON.stringify(id))
     else if ('taken' in entry) {
-      if (entry.taken === own) own = undefined
-      else if (isStanding && own === undefined) return
+      if (entry.taken === own) {
+        own = undefined
+        if (wasTaken) for (const message of await onReturn?.() ?? []) yield { id: idOf(stream, seq), message }
+      } else if (isStanding && own === undefined) return
+      wasTaken = true
     } else {
       if (isJSONRPCResultResponse(entry.message) || isJSONRPCErrorResponse(entry.message)) owners.delete(JSON.stringify(entry.message.id))
       if (seq > after) yield { id: idOf(stream, seq), message: entry.message }

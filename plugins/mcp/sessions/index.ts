@@ -5,6 +5,7 @@ import { Exchange } from './exchange.ts'
 import { follow, idOf, positionOf, type Sent } from './follow.ts'
 import { respond, type Frame } from './frames.ts'
 import { Journal, only, standing, type Entry, type Stream } from './journal.ts'
+import { messagesOfAll, tell, type News } from './news.ts'
 import { Records, type Record } from './records.ts'
 
 export interface Sessions {
@@ -23,6 +24,7 @@ interface Parts {
   /** A server for one exchange; `id` names its session. */
   serverFor: (request: FastifyRequest, id: string) => Server
   authOf: (request: FastifyRequest) => AuthInfo
+  news: News
 }
 
 const retryMs = 1_000
@@ -75,9 +77,13 @@ export function createSessions (parts: Parts): Sessions {
       const journal = new Journal(app, id)
       const over = new AbortController()
       reply.raw.once('close', () => { end(id).catch(() => {}) })
+      const letGo = tell(journal, only, request, parts.news, async () => await records.subscriptions(id))
+      over.signal.addEventListener('abort', letGo)
       const frames = framesOf(follow(app, journal, only, 0, over.signal), async () => { await records.renew(id) })
+      // What a client asks for once holds for all that it posts.
+      const query = new URLSearchParams({ session_id: id, ...(request.query as { tools?: string }) })
       const path = app.config.api.public_url === undefined ? '' : new URL(app.config.api.public_url).pathname.replace(/\/$/, '')
-      return respond(request, reply, withoutIds(frames), { end: over, first: { event: 'endpoint', data: `${path}/api/v1/mcp/request?session_id=${id}` } })
+      return respond(request, reply, withoutIds(frames), { end: over, first: { event: 'endpoint', data: `${path}/api/v1/mcp/request?${query.toString()}` } })
     },
     send: async (request, id) => {
       const messages = messagesOf(request.body)
@@ -127,7 +133,9 @@ export function createSessions (parts: Parts): Sessions {
     const journal = new Journal(app, id)
     const over = new AbortController()
     if (stream !== standing && (await journal.look(1)).first > seq + 1) return refused(400, -32_000, 'Bad Request: what came after that Last-Event-ID is kept no more')
-    const frames = framesOf(follow(app, journal, stream, seq, over.signal), async () => { await records.renew(id) })
+    const subscriptions = async () => await records.subscriptions(id)
+    if (stream === standing) over.signal.addEventListener('abort', tell(journal, stream, request, parts.news, subscriptions))
+    const frames = framesOf(follow(app, journal, stream, seq, over.signal, async () => messagesOfAll(await subscriptions())), async () => { await records.renew(id) })
     const last = stream === standing ? { retry: retryMs + Math.floor(Math.random() * 4 * retryMs) } : undefined
     return respond(request, reply, frames, { end: over, first, last, own: { 'mcp-session-id': id } })
   }

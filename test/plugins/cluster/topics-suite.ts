@@ -161,4 +161,13 @@ export function topicSuite (name: string, open: () => Promise<{ a: Cluster, b: C
     await expect.poll(async () => new Set(await a.members()), { timeout: 2_000, interval: 20 }).toEqual(new Set([a.id, b.id]))
     expect(a.id).toMatch(/^[0-9a-f]{8}$/)
   })
+
+  it(`${name}: a topic that is used no more is forgotten`, async ({ pair: { a } }) => {
+    const { epoch } = await a.append('passing', batch('b1', 'x'), { most: 10, ttlMs: 60_000, lifeMs: 100 })
+    await new Promise((resolve) => { setTimeout(resolve, 200) })
+    const head = await a.look('passing', all)
+
+    expect(head).toMatchObject({ seq: 0, entries: [] })
+    expect(head.epoch).not.toBe(epoch)
+  })
 }

@@ -1,3 +1,5 @@
+import { Client } from '@modelcontextprotocol/sdk/client/index.js'
+import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js'
 import type { FastifyInstance } from 'fastify'
 import { describe, expect } from 'vitest'
 import { as, sharedWith, test } from '../../app.ts'
@@ -84,6 +86,14 @@ describe('a session', () => {
     }
   })
 
+  test('DELETE of an empty body that is said to be JSON ends a session, too', async ({ app }) => {
+    const session = await open(app)
+    const ended = await ask(app, { session, method: 'DELETE', headers: { 'content-type': 'application/json' } })
+    const after = await ask(app, { session, payload: call(1, 'agent_list') })
+
+    expect([ended.status, after.status]).toEqual([200, 404])
+  })
+
   test.for<[string, Asked, number]>([
     ['GET without a session', { method: 'GET' }, 400],
     ['DELETE without a session', { method: 'DELETE' }, 400],
@@ -168,6 +178,49 @@ describe('the standing stream', () => {
     expect(await first).toEqual([])
     expect(app.connections.count('mcp')).toBe(1)
     await ask(app, { session, method: 'DELETE' })
-    expect(await second).toEqual([])
+    expect((await second).map(({ message }) => message?.method)).toEqual(['tools', 'prompts', 'resources'].map((list) => `notifications/${list}/list_changed`))
+  })
+
+  slow('tells what changes, and resources that were subscribed to, and a client that comes back that it may have missed some', async ({ app, url }) => {
+    const session = await open(app)
+    const get = { method: 'GET', headers: { 'mcp-session-id': session } }
+    await ask(app, { session, payload: { jsonrpc: '2.0', id: 1, method: 'resources/subscribe', params: { uri: 'muxi://agents/greeter' } } })
+    const leaving = events(`${url}/mcp`, get)
+    await expect.poll(() => app.connections.count('mcp')).toBe(1)
+    const back = events(`${url}/mcp`, get, 8)
+    await leaving
+    await ask(app, { session, payload: call(2, 'agent_update', { agent_id: 'greeter', description: 'Tells news' }) })
+    const methods = (await back).map(({ message }) => message?.method)
+    await ask(app, { session, method: 'DELETE' })
+
+    const all = ['notifications/tools/list_changed', 'notifications/prompts/list_changed', 'notifications/resources/list_changed', 'notifications/resources/updated']
+    expect(methods.slice(0, 4)).toEqual(all)
+    expect(methods.slice(4).sort()).toEqual(all.sort())
+  })
+})
+
+describe('the transport of revision 2024-11-05', () => {
+  slow('serves a client of its time, over one stream', async ({ app, url }) => {
+    const headers = as('admin')
+    const client = new Client({ name: 'old', version: '1' })
+    await client.connect(new SSEClientTransport(new URL(`${url}/api/v1/mcp/stream`), { requestInit: { headers }, eventSourceInit: { fetch: async (to, init) => await fetch(to, { ...init, headers: { ...init.headers, ...headers } }) } }))
+    const { tools } = await client.listTools()
+    const called = await client.callTool({ name: 'agent_get', arguments: { agent_id: 'greeter' } })
+    const failed = await client.callTool({ name: 'agent_get', arguments: { agent_id: 'nobody' } })
+    const open = app.connections.count('mcp')
+    await client.close()
+
+    expect(tools.map(({ name }) => name)).toContain('agent_list')
+    expect(called.structuredContent).toMatchObject({ id: 'greeter' })
+    expect(failed.isError).toBe(true)
+    expect(open).toBe(1)
+    await expect.poll(() => app.connections.count('mcp')).toBe(0)
+  })
+
+  slow('takes a message for a session of the same caller only', async ({ app }) => {
+    const res = await app.inject({ method: 'POST', url: '/api/v1/mcp/request?session_id=mcs_nobody', headers: { ...as('admin'), host: 'localhost', 'content-type': 'application/json' }, payload: call(1, 'health_get') })
+
+    expect(res.statusCode).toBe(404)
+    expect(res.json()).toMatchObject({ error: { code: -32_001 } })
   })
 })

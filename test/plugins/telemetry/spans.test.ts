@@ -102,17 +102,17 @@ test('a tool call of MCP is a span between the protocol and the operation', asyn
   })
   await mcp('agent_get', { agent_id: 'greeter' })
 
-  expect(treeOf(spans)).toEqual(['mcp.mcp_message_send', '  auth.verify', '  mcp.tool_call', '    http.agent_get', '      core.call'])
+  expect(treeOf(spans)).toEqual(['mcp.mcp_message_send', '  auth.verify', '  tools/call agent_get', '    http.agent_get', '      core.call'])
   expect(new Set(spans.map((span) => span.traceId))).toEqual(new Set([traceId]))
-  expect(named('mcp.tool_call')).toMatchObject({ status: 'ok', message: 'agent_get', data: { tool: 'agent_get', failed: false, statusCode: 200 } })
+  expect(named('tools/call agent_get')).toMatchObject({ status: 'ok', message: 'agent_get', data: { tool: 'agent_get', failed: false, statusCode: 200 } })
   expect(named('http.agent_get').data).toMatchObject({ protocol: 'mcp', statusCode: 200, aborted: undefined })
 
   spans.length = 0
   await mcp('agent_get', { agent_id: 'nobody' })
-  expect(named('mcp.tool_call')).toMatchObject({ status: 'ok', data: { failed: true, statusCode: 404 } })
+  expect(named('tools/call agent_get')).toMatchObject({ status: 'ok', data: { failed: true, statusCode: 404 } })
   spans.length = 0
   await mcp('agent_get', { agent_id: '..' })
-  expect(named('mcp.tool_call')).toMatchObject({ status: 'ok', data: { failed: true, statusCode: 400 } })
+  expect(named('tools/call agent_get')).toMatchObject({ status: 'ok', data: { failed: true, statusCode: 400 } })
 })
 
 describe('of all spans', () => {
