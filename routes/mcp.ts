@@ -1,5 +1,4 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyRequest } from 'fastify'
 import { chatBytes } from '../schemas/chat.ts'
 import { mcpMessageSend, mcpMessageStream, mcpSessionDelete, mcpStreamOpen } from '../schemas/mcp.ts'
 
@@ -14,9 +13,13 @@ const mcp: FastifyPluginAsyncTypebox = async (app) => {
 
   app.get('/mcp', { schema: mcpMessageStream, config, exposeHeadRoute: false, errorHandler: app.mcp.refuse }, async (request, reply) => await app.mcp.handle(request, reply))
 
-  // The Python clients say of what they do not send that it is JSON.
-  const onRequest = async ({ headers }: FastifyRequest) => { delete headers['content-type'] }
-  app.delete('/mcp', { schema: mcpSessionDelete, config, onRequest, errorHandler: app.mcp.refuse }, async (request, reply) => await app.mcp.handle(request, reply))
+  app.delete('/mcp', {
+    schema: mcpSessionDelete,
+    config,
+    errorHandler: app.mcp.refuse,
+    // The Python clients say of what they do not send that it is JSON.
+    onRequest: async ({ headers }) => { delete headers['content-type'] }
+  }, async (request, reply) => await app.mcp.handle(request, reply))
 
   app.get('/api/v1/mcp/stream', { schema: mcpStreamOpen, config, exposeHeadRoute: false }, async (request, reply) => await app.mcp.sse.open(request, reply))
 }

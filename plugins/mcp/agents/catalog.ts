@@ -87,11 +87,15 @@ export class Catalog {
       this.#wasTold = true
       this.mark()
     })
+    if (this.#isFresh()) return
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<void>((resolve) => { timer = setTimeout(resolve, patienceMs) })
     // One that was begun before the last mark is followed by another.
     for (let round = 0; round < 2 && !this.#isFresh(); round++) {
       this.#reading ??= this.#readAll(request).finally(() => { this.#reading = undefined })
-      await this.#reading
+      await Promise.race([this.#reading, late])
     }
+    clearTimeout(timer)
   }
 
   #isFresh (): boolean {

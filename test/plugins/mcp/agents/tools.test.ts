@@ -67,7 +67,7 @@ test('a call is a line of the log with its trace, and an event of the audit log,
   await using server = await startHttpServer()
   await connect(app, server.url)
   await ask(app, 'tools/call', { name: 'tool_analyst_add', arguments: { a: 1, b: 2, secret: 'hidden' } })
-  const audit = (await app.inject({ url: '/api/v1/audit?event=admin_change', headers: as('admin') })).json<{ events: object[] }>()
+  const audit = (await app.inject({ url: '/api/v1/system/audit?event=admin_change', headers: as('admin') })).json<{ events: object[] }>()
 
   expect(lines.all.find(({ message, tool }) => message === 'tool call' && tool === 'tool_analyst_add')).toMatchObject({ protocol: 'mcp', caller: 'admin', traceId: expect.any(String) })
   expect(JSON.stringify(audit)).toContain('"details":{"tool":"tool_analyst_add"}')
@@ -273,8 +273,8 @@ describe('in front of a Core that cannot call tools', () => {
 
 test('the embedded Core calls a tool for the admin key alone', async ({ core }) => {
   const url = `${core.url}/v1/agents/analyst/mcp/servers/nothing/tools/add`
-  const [user, admin] = await Promise.all([{ 'x-muxi-client-key': keys.user }, { 'x-muxi-admin-key': keys.admin }].map(async (key) =>
-    await fetch(url, { method: 'POST', headers: { ...key, 'content-type': 'application/json' }, body: '{}' })))
+  const [user, admin] = await Promise.all([['x-muxi-client-key', keys.user], ['x-muxi-admin-key', keys.admin]].map(async ([name, key]) =>
+    await fetch(url, { method: 'POST', headers: { [name!]: key!, 'content-type': 'application/json' }, body: '{}' })))
 
   expect(user!.status).toBe(401)
   expect([admin!.status, await admin!.json()]).toMatchObject([404, { error: { code: 'MCP_SERVER_NOT_FOUND' } }])
