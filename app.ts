@@ -12,11 +12,13 @@ import chat from './plugins/chat/index.ts'
 import cluster from './plugins/cluster/index.ts'
 import connections from './plugins/connections/index.ts'
 import core from './plugins/core.ts'
+import discovery from './plugins/discovery.ts'
 import errors from './plugins/errors/index.ts'
 import etag from './plugins/etag.ts'
 import events from './plugins/events/index.ts'
 import exclusive from './plugins/exclusive.ts'
 import health from './plugins/health.ts'
+import hosts from './plugins/hosts/index.ts'
 import idempotency from './plugins/idempotency/index.ts'
 import inner from './plugins/inner.ts'
 import json from './plugins/json.ts'
@@ -77,6 +79,8 @@ const plugins = [
   sse,
   chat,
   openapi,
+  discovery, // before the routes that it looks at
+  hosts,
   mcp
 ]
 

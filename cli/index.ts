@@ -11,7 +11,8 @@ const commands: Record<string, () => Promise<Command>> = {
   config: async () => await import('./config.ts'),
   routes: async () => await import('./routes.ts'),
   doctor: async () => await import('./doctor.ts'),
-  trace: async () => await import('./trace.ts')
+  trace: async () => await import('./trace.ts'),
+  mcp: async () => await import('./mcp.ts')
 }
 
 const usage = `muxi-api ${pkg.version}: the front door of MUXI
@@ -24,6 +25,7 @@ Usage: muxi-api [command] [options]
   routes    list every operation
   doctor    check settings, Core, Redis and the running server, with remedies
   trace     read spans and the log, of a server or of a file, or follow them
+  mcp       connect an MCP host that speaks stdio to a server
 
   muxi-api <command> --help tells more; --version prints the version
 `

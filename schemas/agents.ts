@@ -14,7 +14,7 @@ export const Model = Type.Object({
 const Memory = Type.Object({
   buffer: Type.Optional(Type.Integer({ minimum: 0, maximum: 100_000, description: 'Messages kept at hand' })),
   long_term: Type.Optional(Type.Boolean({ description: 'Whether facts outlive the buffer' }))
-}, { title: 'AgentMemory', additionalProperties: false })
+}, { title: 'AgentMemory', description: 'What it remembers of its users', additionalProperties: false })
 
 const purpose = Type.String({ description: 'What the agent is for; messages are routed by it', examples: ['Answers questions about the weather'] })
 
@@ -72,7 +72,7 @@ const optionalFields = {
 const createFields = {
   id: AgentId,
   description: words(2_000, 'What the agent is for; messages are routed by it'),
-  model: Type.Object(modelFields, { additionalProperties: false }),
+  model: Type.Object(modelFields, { additionalProperties: false, description: 'The language model behind it' }),
   ...optionalFields
 }
 
@@ -119,7 +119,7 @@ const params = Type.Object({ agent_id: AgentId })
 export const agentList = {
   operationId: 'agent_list',
   summary: 'List the agents',
-  description: 'Every agent that can answer, with what it is for. Filter by provider or model of its language model.',
+  description: 'Every agent that can answer, with what it is for: its id is the `agent_id` of other operations. Filter by provider or model of its language model.',
   tags: ['agents'],
   querystring: Type.Object({
     limit: limit(50),
@@ -143,7 +143,7 @@ export const agentGet = {
 export const agentCreate = {
   operationId: 'agent_create',
   summary: 'Create an agent',
-  description: 'The id must be free. From then on messages that fit its description may be routed to it.',
+  description: 'The id must be free. From then on messages that fit its description may be routed to it. Its id comes back; agent_update changes it.',
   tags: ['agents'],
   body: AgentCreate,
   response: { 201: Type.Object(AgentCreated.properties, { title: 'AgentCreated' }) }
@@ -152,7 +152,7 @@ export const agentCreate = {
 export const agentUpdate = {
   operationId: 'agent_update',
   summary: 'Change an agent',
-  description: 'Only the fields sent are changed; `model` is merged by key.',
+  description: 'Only the fields sent are changed, what they held is overwritten; `model` is merged by key.',
   tags: ['agents'],
   params,
   headers: IfMatch,
@@ -173,7 +173,7 @@ export const agentDelete = {
 export const agentImport = {
   operationId: 'agent_import',
   summary: 'Create an agent from a configuration',
-  description: 'From a file on the Core or from the configuration itself, with the tool servers it connects to.',
+  description: 'From a file on the Core or from the configuration itself, with the tool servers it connects to. Its id comes back.',
   tags: ['agents'],
   body: AgentImport,
   failures: ['not_found'],

@@ -27,7 +27,7 @@ const querystring = Type.Object({
   limit: limit(20),
   before: before(),
   event: Type.Optional(oneOf(events)),
-  address: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
+  address: Type.Optional(Type.String({ minLength: 1, maxLength: 64, description: 'Only what came from this address' })),
   key: Type.Optional(Type.String({ minLength: 1, maxLength: 64, description: 'The beginning of a key\'s digest, as an event shows it' })),
   from: Type.Optional(moment),
   to: Type.Optional(moment)

@@ -103,7 +103,7 @@ const agentParams = Type.Object({ agent_id: AgentId })
 export const chatSend = {
   operationId: 'chat_send',
   summary: 'Talk to MUXI and wait for the whole answer',
-  description: 'The overlord picks the agent that fits the message best; `agent_id` of the answer names it.',
+  description: 'The overlord picks the agent that fits the message best; `agent_id` of the answer names it, `agent_response.content` is what it says. With `session_id` of that answer the next message goes on from there.',
   tags: ['chat'],
   body: ChatInput,
   response: { 200: RoutedMessage }
@@ -122,7 +122,7 @@ export const chatStream = {
 export const agentChatSend = {
   operationId: 'agent_chat_send',
   summary: 'Talk to one agent and wait for the whole answer',
-  description: 'No other agent is asked.',
+  description: 'For when it must be this one: no other agent is asked. `agent_response.content` is what it says. With `session_id` of that answer the next message goes on from there.',
   tags: ['chat'],
   params: agentParams,
   body: ChatInput,

@@ -40,7 +40,7 @@ export type ConnectionList = Static<typeof ConnectionList>
 export const connectionList = {
   operationId: 'connection_list',
   summary: 'List open streams',
-  description: 'Of all instances, the oldest first. An instance that does not answer within half a second is named in `silent`.',
+  description: 'Of all instances, the oldest first: who holds them, since when, how far they are. connection_close takes their id. An instance that does not answer within half a second is named in `silent`.',
   tags: ['system'],
   querystring: listQuery,
   response: { 200: ConnectionList },

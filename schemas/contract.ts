@@ -21,6 +21,8 @@ export interface Contract {
   response: Record<number, TSchema | Media>
   /** Changes nothing, although it is sent by POST. */
   isRead?: true
+  /** Takes something away, although it is sent by POST; done twice it has no further effect. */
+  isTaking?: true
   /** What it can fail with beyond what follows from the rest. */
   failures?: ErrorCode[]
 }

@@ -32,7 +32,7 @@ export const conversationList = {
 export const agentConversationList = {
   operationId: 'agent_conversation_list',
   summary: 'Read what one user and one agent said to each other',
-  description: 'Newest first. Entries whose agent the Core does not tell are shown, too.',
+  description: 'Newest first; conversation_list has those with all agents. Entries whose agent the Core does not tell are shown, too.',
   tags: ['conversations'],
   params: agentParams,
   querystring: Type.Object({ user_id: UserId, limit: limit(20), before: before() }, { additionalProperties: false }),

@@ -46,6 +46,7 @@ export const keyRevoke = {
   description: 'Makes every instance refuse the key at once and ends its streams, whatever it remembers of the Core\'s verdict. For the Core, or whoever revokes keys there, to call after it has done so: with an admin key, ' +
     'or signed with `MUXI_API_WEBHOOK_SECRET` as Standard Webhooks have it (`webhook-id`, `webhook-timestamp`, `webhook-signature`). Takes user tokens as well.',
   tags: ['keys'],
+  isTaking: true,
   body: Type.Object({
     key: Type.Optional(Type.String({ minLength: 1, maxLength: 4_096, description: 'The key itself' })),
     key_sha256: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}$', maxLength: 64, description: 'Its SHA-256 in hex, for who has no more', examples: ['9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08'] }))

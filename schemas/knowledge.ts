@@ -48,7 +48,7 @@ const tags = ['knowledge']
 export const knowledgeList = {
   operationId: 'knowledge_list',
   summary: 'List what an agent can look up',
-  description: 'Its sources, without their text.',
+  description: 'Its sources with their ids, without their text: knowledge_search looks into that.',
   tags,
   params,
   querystring: Type.Object({ limit: limit(50), offset: offset(), sort: sort('id', 'created_at') }, { additionalProperties: false }),
@@ -58,7 +58,7 @@ export const knowledgeList = {
 export const knowledgeCreate = {
   operationId: 'knowledge_create',
   summary: 'Give an agent a text to look things up in',
-  description: 'With `source_type` `content` the text goes along in `content`; with `file` the Core reads it from `path`.',
+  description: 'With `source_type` `content` the text goes along in `content`; with `file` the Core reads it from `path`. From then on the agent finds it, and knowledge_search does.',
   tags,
   params,
   body: KnowledgeCreate,
@@ -77,7 +77,7 @@ export const knowledgeDelete = {
 export const knowledgeSearch = {
   operationId: 'knowledge_search',
   summary: 'Search what an agent can look up',
-  description: 'The passages most like the query first.',
+  description: 'The passages most like the query come back, the best first.',
   tags,
   params,
   querystring: Type.Object({

@@ -64,7 +64,7 @@ export const McpServerConnect = Type.Object({
 export const mcpServerList = {
   operationId: 'mcp_server_list',
   summary: 'List the tool servers of an agent',
-  description: 'A Core that keeps tool servers for all agents together lists them all.',
+  description: 'How each is reached, and whether it is connected; mcp_server_get has its tools. A Core that keeps tool servers for all agents together lists them all.',
   tags,
   params,
   querystring: Type.Object({ limit: limit(50), offset: offset(), type: Type.Optional(oneOf(['http', 'command'])), sort: sort('name') }, { additionalProperties: false }),
@@ -90,7 +90,7 @@ export const mcpServerConnect = {
 export const mcpServerGet = {
   operationId: 'mcp_server_get',
   summary: 'Read one tool server of an agent and what its tools are',
-  description: 'Its credentials are never shown.',
+  description: 'Each tool with what it does and the schema of its arguments. Credentials are never shown.',
   tags,
   params: serverParams,
   response: { 200: McpServerDetails }
@@ -99,7 +99,7 @@ export const mcpServerGet = {
 export const mcpServerDisconnect = {
   operationId: 'mcp_server_disconnect',
   summary: 'Disconnect an agent from a tool server',
-  description: 'A server that was started for the agent is stopped.',
+  description: 'The agent can call its tools no more; a server that was started for the agent is stopped.',
   tags,
   params: serverParams,
   response: { 200: Type.Object({ status: Type.Literal('disconnected'), agent_id: Type.String(), server: Type.Object({ name: serverFields.name }) }, { title: 'McpServerDisconnected' }) }

@@ -17,7 +17,7 @@ export const MemoryHit = Type.Object({
 export const agentMemorySearch = {
   operationId: 'agent_memory_search',
   summary: 'Search what an agent remembers of its users',
-  description: 'The most alike first. A Core that cannot search by itself needs `user_id`: then the newest 1,000 memories of that user, of whichever agent, are compared word by word.',
+  description: 'What it remembers and of whom, the most alike first. A Core that cannot search by itself needs `user_id`: then the newest 1,000 memories of that user, of whichever agent, are compared word by word.',
   tags: ['memory'],
   params,
   querystring: Type.Object({

@@ -66,7 +66,7 @@ export type TraceListQuery = Static<typeof listQuery>
 export const traceList = {
   operationId: 'trace_list',
   summary: 'List spans',
-  description: 'Newest first, of those that are kept (`api.events_history`, 10,000 and a day by default). `before` goes on behind that span in whatever order is asked for.',
+  description: 'Steps of calls, newest first, of those that are kept (`api.events_history`, 10,000 and a day by default). trace_get has one call as a whole, trace_search finds words. `before` goes on behind that span in whatever order is asked for.',
   tags: ['traces'],
   querystring: listQuery,
   response: { 200: Type.Object({ events: Type.Array(KeptTraceEvent), ...older }, { title: 'TraceList' }) },
@@ -91,7 +91,7 @@ const searchBody = Type.Object({
   duration: Type.Optional(Type.Object({
     min: Type.Optional(Type.Number({ minimum: 0, maximum: 1e12, description: 'In ms' })),
     max: Type.Optional(Type.Number({ minimum: 0, maximum: 1e12, description: 'In ms' }))
-  }, { additionalProperties: false })),
+  }, { additionalProperties: false, description: 'How long it took' })),
   sort: order,
   limit: withDefault(Type.Integer({ minimum: 1, maximum: 100, description: 'Results at most' }), 50),
   cursor: Type.Optional(Type.Union([Type.String({ minLength: 1, maxLength: 512 }), Type.Null()], { description: '`next_cursor` of the page before' }))
@@ -115,7 +115,7 @@ export type TraceSearchResult = Static<typeof TraceSearchResult>
 export const traceSearch = {
   operationId: 'trace_search',
   summary: 'Search spans',
-  description: 'By text, time, facts and duration, among those that are kept.',
+  description: 'By text, time, facts and duration, among those that are kept. Those that fit come back; trace_get has the whole call of each.',
   tags: ['traces'],
   isRead: true,
   body: searchBody,

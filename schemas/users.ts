@@ -24,7 +24,7 @@ const tags = ['users']
 export const userList = {
   operationId: 'user_list',
   summary: 'List the end users',
-  description: 'Everybody who has chatted, or of whom something is known.',
+  description: 'Everybody who has chatted, or of whom something is known: their ids are the `user_id` of other operations.',
   tags,
   querystring: Type.Object({
     limit: limit(50),
@@ -49,7 +49,7 @@ export const userContextCreate = {
 export const userContextGet = {
   operationId: 'user_context_get',
   summary: 'Read what is known of a user',
-  description: 'An empty object where nothing is.',
+  description: 'What agents are told of the user, under names of your own; an empty object where nothing is.',
   tags,
   params,
   response: { 200: Type.Object({ user_id: Type.String(), knowledge: Knowledge, last_updated: Type.Optional(Timestamp) }, { title: 'UserContext' }) }

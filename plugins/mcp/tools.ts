@@ -1,6 +1,9 @@
 import type { FastifyInstance } from 'fastify'
 
 type Operation = FastifyInstance['operations'][number]
+/** What these do reaches models and servers that are not ours. */
+const reachesOut = new Set<Operation['capability']>(['chat', 'mcp_servers.connect'])
+
 type Place = 'params' | 'querystring' | 'body'
 interface ObjectSchema { type?: string, properties?: Record<string, unknown>, required?: string[], minProperties?: number, maxProperties?: number }
 
@@ -66,9 +69,10 @@ function toolOf (operation: Operation): Tool {
       annotations: {
         title: contract.summary,
         readOnlyHint: method === 'GET' || contract.isRead === true,
-        destructiveHint: method === 'DELETE',
-        idempotentHint: method !== 'POST' || contract.isRead === true,
-        openWorldHint: operation.capability === 'chat'
+        // What overwrites destroys, too: only what adds does not.
+        destructiveHint: method === 'DELETE' || method === 'PATCH' || method === 'PUT' || contract.isTaking === true,
+        idempotentHint: method !== 'POST' || contract.isRead === true || contract.isTaking === true,
+        openWorldHint: reachesOut.has(operation.capability)
       }
     }
   }

@@ -51,7 +51,7 @@ describe('a JWT of the configured issuer', () => {
 
   test('ends with its time, also where it is remembered', async ({ app, issuer }) => {
     // The clocks of two machines may differ by 5 s.
-    const token = await issuer.sign({ scope: 'user' }, { expires: Math.floor(Date.now() / 1_000) + 1 })
+    const token = await issuer.sign({ scope: 'user' }, { expires: Math.ceil(Date.now() / 1_000) + 1 })
     const status = async () => (await app.inject(chat(token))).statusCode
     const first = await status()
 
@@ -83,6 +83,19 @@ describe('a JWT of the configured issuer', () => {
     core.keys.set(`${foreign}x`, { scope: 'admin' })
 
     expect([before, (await app.inject(list(`${foreign}x`))).statusCode, (await app.inject(list(keys.admin))).statusCode]).toEqual([401, 200, 200])
+  })
+})
+
+describe('a JWT for another audience', () => {
+  test.for([['of the configured issuer', {}], ['of another', { issuer: 'https://elsewhere.example' }]] as const)('%s is refused on every protocol, and the Core never sees it', async ([, of], { app, core, issuer }) => {
+    const key = await issuer.sign({ scope: 'user' }, { ...of, audience: 'https://other.example/mcp' })
+    core.keys.set(key, { scope: 'user' })
+    core.calls.splice(0)
+    const mcp = await app.inject({ method: 'POST', url: '/mcp', headers: { ...bearer(key), host: 'localhost', accept: 'application/json, text/event-stream' }, payload: { jsonrpc: '2.0', id: 1, method: 'tools/list' } })
+    const rest = await app.inject(chat(key))
+
+    expect([mcp.statusCode, rest.statusCode]).toEqual([401, 401])
+    expect(core.calls).toEqual([])
   })
 })
 
