@@ -16,7 +16,9 @@ export const targets = {
   key: { must: 40, aim: 20 },
   delivery: { must: 1, aim: 0.3 },
   nchan: { aim: 1 },
-  stream: { must: 25, aim: 12 }
+  stream: { must: 25, aim: 12 },
+  tool: { must: 2.5, aim: 1.8 },
+  sdk: { must: 0.5, aim: 0.5 }
 }
 
 /** Median and range of the rounds. */

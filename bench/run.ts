@@ -7,7 +7,8 @@ import { resultOf, tableOf, type Options, type Outcome } from './report.ts'
 const scenarios: Record<string, () => Promise<{ default: (options: Options) => Promise<Outcome> }>> = {
   rest: async () => await import('./scenarios/rest.ts'),
   keys: async () => await import('./scenarios/keys.ts'),
-  sse: async () => await import('./scenarios/sse.ts')
+  sse: async () => await import('./scenarios/sse.ts'),
+  mcp: async () => await import('./scenarios/mcp.ts')
 }
 
 const usage = `Measures the CPU time of muxi-api per unit of work, against bare peers in the same run.

@@ -5,7 +5,8 @@ import { beforeAll, describe, expect, test as base } from 'vitest'
 import { contract } from '../contract/suite.ts'
 import { call, errorOf, eventsIn, eventsOf, fresh, leaveMidStream, type Received, requestAtCore, type Target, textOf } from '../contract/target.ts'
 import { declaredAtReal, missingAtReal } from '../fixtures/real-core.ts'
-import { clientCases, python } from './mcp-clients.ts'
+import { clientCases } from './mcp/cases.ts'
+import { prepare } from './mcp/prepare.ts'
 import { root, skipped, temporary } from './processes.ts'
 import { prefixed, RealCore, realCoreMissing, Server } from './real-core.ts'
 
@@ -61,7 +62,7 @@ describe.skipIf(skipped(realCoreMissing()))('in front of the real Core', () => {
   })
 
   describe('clients that others wrote', () => {
-    beforeAll(async () => { await python() })
+    beforeAll(prepare)
     clientCases(test)
   })
 

@@ -6,7 +6,8 @@ import { Program } from './program.ts'
 import { Proxy } from './proxy.ts'
 import { StoredRedis } from './redis.ts'
 
-const keys = { user: 'sk_muxi_user_deliveryoracle0000000000', admin: 'sk_muxi_admin_deliveryoracle000000000' } as const
+/** Of the Core behind all instances, which are also those of its callers. */
+export const keys = { user: 'sk_muxi_user_deliveryoracle0000000000', admin: 'sk_muxi_admin_deliveryoracle000000000' } as const
 
 /** The header of whoever may do everything here. */
 export const authorization = { authorization: `Bearer ${keys.admin}` }
@@ -30,6 +31,18 @@ export class Instance {
   async kill (): Promise<void> {
     this.kills.push(performance.now())
     await this.#program.stop()
+  }
+
+  /** Where the log ends, as one who begins to follow here is told. */
+  async head (): Promise<{ epoch: string, seq: number }> {
+    const { body } = await fetch(`${this.url}/api/v1/logs/stream`, { headers: authorization, signal: AbortSignal.timeout(5_000) })
+    let text = ''
+    for await (const part of body!.pipeThrough(new TextDecoderStream())) {
+      text += part
+      const [, epoch, seq] = /^id: ?([\w-]+)\.(\d+)\./m.exec(text) ?? []
+      if (epoch !== undefined) return { epoch, seq: Number(seq) }
+    }
+    throw new Error(`${this.url} did not tell where the log ends`)
   }
 
   freeze (): void { this.#program.signal('SIGSTOP') }

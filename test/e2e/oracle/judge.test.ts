@@ -10,7 +10,9 @@ const mark = (seq: number, epoch = 'a'): Step => ({ at: seq, id: { epoch, seq, n
 const gap = (seq: number, gap: Gap, epoch = 'a'): Step => ({ at: seq, id: { epoch, seq, nonce: '-' }, gap })
 const journey = (name: string, steps: Step[], more: Partial<Journey> = {}): Journey => ({ name, filter: {}, mayGap: [], problems: [], steps, ...more })
 const whole = journey('whole', [one(1), one(2), one(3), one(4)])
-const verdict = (journeys: Journey[], { publications = published(1, 2, 3, 4), happenings = [] }: Partial<Evidence> = {}) => judge({ journeys, publications, happenings })
+const verdict = (journeys: Journey[], { publications = published(1, 2, 3, 4), happenings = [], history = 1 }: Partial<Evidence> = {}) => judge({ journeys, publications, happenings, history })
+const lossAt = (at: number) => ({ at, until: at, loses: true, trims: false })
+const trimming = { at: 0, until: 5, loses: false, trims: true }
 
 describe('the judge', () => {
   test('has nothing against clients that were given what fits them', () => {
@@ -43,8 +45,33 @@ describe('the judge', () => {
   test('lets one gap pass for each loss of the history, and what lies in it', () => {
     const lost = journey('b', [one(1), gap(0, { reason: 'epoch' }, 'b'), one(4, 1, 'b')].map((step, at) => ({ ...step, at })))
 
-    expect(verdict([lost], { happenings: [{ at: 0, loses: true }] })).toEqual([])
-    expect(verdict([lost], { happenings: [{ at: 2, loses: true }] })).not.toEqual([])
+    expect(verdict([lost], { happenings: [lossAt(0)] })).toEqual([])
+    expect(verdict([lost], { happenings: [lossAt(2)] })).not.toEqual([])
+  })
+
+  test('lets a gap pass where the history was cut off, and says exactly what', () => {
+    const cut = journey('b', [one(1), gap(3, { reason: 'trimmed', from: 'a.1.1', to: 'a.3.-', count: 2 }), one(4)])
+    const errors = journey('c', [mark(0), gap(3, { reason: 'trimmed', from: 'a.0.-', to: 'a.3.-', count: 3 }), mark(4)], { filter: { level: 'error' } })
+
+    expect(verdict([whole, cut, errors], { happenings: [trimming] })).toEqual([])
+  })
+
+  test.for<[string, Gap, Partial<Evidence>, string]>([
+    ['when nothing had cut the history off', { count: 2 }, { happenings: [lossAt(0)] }, 'a gap of reason trimmed'],
+    ['before the history was cut off', { count: 2 }, { happenings: [{ ...trimming, at: 4 }] }, 'a gap of reason trimmed'],
+    ['long after that', { count: 2 }, { happenings: [{ ...trimming, until: -5_000 }] }, 'a gap of reason trimmed'],
+    ['with fewer events than it has numbers', { count: 1 }, {}, 'a trimmed gap of 1 events'],
+    ['with more', { count: 3 }, {}, 'a trimmed gap of 3 events'],
+    ['without a count', {}, {}, 'a trimmed gap of undefined events'],
+    ['that begins too late', { from: 'a.2.2', count: 1 }, {}, '0-2 was given to others'],
+    ['that begins before what was given', { from: 'a.0.-', count: 3 }, {}, 'a gap from a.0.-, after 1'],
+    ['that ends too early', { to: 'a.2.-', count: 1 }, {}, 'a trimmed gap to a.2.-'],
+    ['of another epoch', { from: 'b.1.1', to: 'b.3.-', count: 2 }, {}, 'a trimmed gap to b.3.-'],
+    ['of what was still kept', { count: 2 }, { history: 2 }, 'which was still kept']
+  ].map(([name, gap, evidence, what]) => [name, { reason: 'trimmed', from: 'a.1.1', to: 'a.3.-', ...gap as object }, { happenings: [trimming], ...evidence as object }, what] as [string, Gap, Partial<Evidence>, string]))('finds a gap of reason trimmed %s', ([, told, evidence, what]) => {
+    const cut = journey('b', [one(1), gap(3, told), one(4)])
+
+    expect(verdict([whole, cut], evidence).join('\n')).toContain(what)
   })
 
   test('holds a gap of who did not read to its ends and its count', () => {

@@ -1,21 +1,27 @@
 import { fits, type Client, type Gap, type Position, type Step } from './clients.ts'
 import type { Happening } from './faults.ts'
 import type { Publication } from './publishers.ts'
+import { Truth } from './truth.ts'
 
 /** What a client went through. */
 export type Journey = Pick<Client, 'name' | 'filter' | 'mayGap' | 'steps' | 'problems'>
-export interface Evidence { journeys: Journey[], publications: Pick<Publication, 'publisher' | 'n' | 'level' | 'service' | 'state'>[], happenings: Pick<Happening, 'at' | 'loses'>[] }
+/** `history`: how many events are kept. */
+export interface Evidence { journeys: Journey[], publications: Pick<Publication, 'publisher' | 'n' | 'level' | 'service' | 'state'>[], happenings: Omit<Happening, 'name'>[], history: number }
 
-/** The events of publishers that anybody was given, by epoch and number. Two with one number are of two pasts. */
-type Truth = Map<string, Map<number, Set<string>>>
+/** Who was away while the history was cut off is told so as long after it. */
+const awayMs = 5_000
+/** An event reaches the first client so long after another at the latest. */
+const lateMs = 1_000
+
 type Published = Map<string, Evidence['publications'][number]>
 
 /** Everything in which the clients were not given what they were owed; none, when no event was lost in silence. */
-export function judge ({ journeys, publications, happenings }: Evidence): string[] {
+export function judge (evidence: Evidence): string[] {
+  const { journeys, publications } = evidence
   const published: Published = new Map(publications.map((publication) => [`${publication.publisher}-${publication.n}`, publication]))
-  const truth = truthOf(journeys)
+  const truth = new Truth(journeys)
   return journeys.flatMap((journey) => {
-    const trial = new Trial(journey, truth, published, happenings)
+    const trial = new Trial(journey, truth, published, evidence)
     return [...journey.problems, ...trial.problems]
   })
 }
@@ -27,34 +33,24 @@ export function gapsOf (journeys: Journey[]): Record<string, number> {
   return gaps
 }
 
-function truthOf (journeys: Journey[]): Truth {
-  const truth: Truth = new Map()
-  for (const { id, event } of journeys.flatMap(({ steps }) => steps)) {
-    if (event === undefined) continue
-    const epoch = truth.get(id.epoch) ?? new Map<number, Set<string>>()
-    truth.set(id.epoch, epoch.set(id.seq, (epoch.get(id.seq) ?? new Set()).add(event)))
-  }
-  return truth
-}
-
 /** Goes through the steps of one client. */
 class Trial {
   readonly problems: string[] = []
   readonly #journey: Journey
   readonly #truth: Truth
   readonly #published: Published
-  readonly #happenings: Evidence['happenings']
+  readonly #evidence: Evidence
   /** By publisher, the last number since the last gap of any kind, and since the last loss of the history. */
   #run = new Map<number, number>()
   #epochRun = new Map<number, number>()
   #left = new Set<string>()
   #epochGaps = 0
 
-  constructor (journey: Journey, truth: Truth, published: Published, happenings: Evidence['happenings']) {
+  constructor (journey: Journey, truth: Truth, published: Published, evidence: Evidence) {
     this.#journey = journey
     this.#truth = truth
     this.#published = published
-    this.#happenings = happenings
+    this.#evidence = evidence
     let before: Step | undefined
     for (const step of journey.steps) {
       if (step.gap !== undefined) this.#gap(step, step.gap, before)
@@ -72,27 +68,41 @@ class Trial {
     this.#owed(id.epoch, from.seq + 1, event === undefined ? id.seq : id.seq - 1)
   }
 
-  #gap ({ at, id }: Step, { reason, from, to, count }: Gap, before: Step | undefined): void {
+  #gap ({ at, id }: Step, gap: Gap, before: Step | undefined): void {
+    const { reason, from, to, count } = gap
     this.#run.clear()
     if (reason === 'epoch') {
       this.#epochRun.clear()
       this.#epochGaps++
       if (before !== undefined && before.id.epoch !== id.epoch) this.#left.add(before.id.epoch)
       if (this.#left.has(id.epoch)) this.#accuse(id, 'an epoch that was over is back')
-      const losses = this.#happenings.filter((happening) => happening.loses && happening.at < at).length
+      const losses = this.#evidence.happenings.filter((happening) => happening.loses && happening.at < at).length
       if (this.#epochGaps > losses) this.#accuse(id, `gap ${this.#epochGaps} of reason epoch, after ${losses} losses`)
       return
     }
-    if (!this.#journey.mayGap.includes(reason)) this.#accuse(id, `a gap of reason ${reason}`)
+    const isOwn = this.#journey.mayGap.includes(reason)
+    const isTrimmed = reason === 'trimmed' && this.#evidence.happenings.some(({ trims, at: begin, until }) => trims && at > begin && at < until + awayMs)
+    if (!isOwn && !isTrimmed) this.#accuse(id, `a gap of reason ${reason}`)
+    // One who did not read is told in one gap what was cut off and what it left out: how many is then not known.
+    if (reason === 'trimmed' && !(isOwn && count === undefined)) this.#trimmed(at, id, gap)
     if (before === undefined) return
     if (id.epoch !== before.id.epoch || id.seq < before.id.seq) this.#accuse(id, `a gap after ${before.id.epoch}.${before.id.seq}`)
-    const [first, last] = [from, to].map((end) => end === undefined ? undefined : Number(end.split('.')[1]))
+    const [first, last] = [numberOf(from), numberOf(to)]
+    if (first !== undefined && first < before.id.seq) this.#accuse(id, `a gap from ${from}, after ${before.id.seq}`)
     // What lies before the gap and behind it is owed; what lies in it must be as many as it says.
     if (first !== undefined) this.#owed(id.epoch, before.id.seq + 1, first)
     if (last !== undefined) this.#owed(id.epoch, last + 1, id.seq)
     if (count === undefined || first === undefined || last === undefined) return
     const left = this.#fitting(id.epoch, first + 1, last).length
     if (count < left || count > last - first) this.#accuse(id, `a gap of ${count} events, in which there are ${left} to ${last - first}`)
+  }
+
+  /** Every number from one end to the other was cut off, and none that was still kept. */
+  #trimmed (at: number, id: Position, { from, to, count }: Gap): void {
+    const [first, last] = [numberOf(from), numberOf(to)]
+    if (first === undefined || last === undefined || count !== last - first || count < 1) this.#accuse(id, `a trimmed gap of ${count} events from ${from} to ${to}`)
+    else if ([from, to].some((end) => end?.split('.')[0] !== id.epoch) || last !== id.seq) this.#accuse(id, `a trimmed gap to ${to}`)
+    else if (!this.#truth.reached(id.epoch, last + this.#evidence.history, at + lateMs)) this.#accuse(id, `a trimmed gap to ${to}, which was still kept`)
   }
 
   /** In the order of its publisher, with all between that were accepted. */
@@ -134,7 +144,7 @@ class Trial {
   #fitting (epoch: string, from: number, to: number): string[] {
     const events: string[] = []
     for (let seq = from; seq <= to; seq++) {
-      const found = [...this.#truth.get(epoch)?.get(seq) ?? []]
+      const found = this.#truth.eventsAt(epoch, seq)
       // Of two pasts it is not said which this client is owed; it is owed one where both fit.
       if (found.length > 0 && found.every((event) => fits(this.#journey.filter, this.#published.get(event)!))) events.push(found.join('/'))
     }
@@ -145,3 +155,5 @@ class Trial {
     this.problems.push(`${this.#journey.name} at ${epoch}.${seq}: ${what}`)
   }
 }
+
+const numberOf = (id: string | undefined) => id === undefined ? undefined : Number(id.split('.')[1])

@@ -12,6 +12,8 @@ const levels = Object.keys(severities) as Level[]
 export const services = ['shop', 'billing', 'search', 'bulk'] as const
 const padding = 'x'.repeat(8_192)
 const tickMs = 100
+/** Longer than an instance is frozen: what waits there must not be overtaken by what is sent after it. */
+const answerMs = 12_000
 /** An instance that is killed may not have passed on what it took within this time. */
 const doubtMs = 2_000
 
@@ -19,12 +21,13 @@ const doubtMs = 2_000
 export class Publisher {
   readonly index: number
   readonly sent: Publication[] = []
-  readonly #instance: Instance
+  readonly instance: Instance
   readonly #random: Random
+  #beyond = 0
 
   constructor (index: number, instance: Instance, random: Random) {
     this.index = index
-    this.#instance = instance
+    this.instance = instance
     this.#random = random
   }
 
@@ -34,20 +37,25 @@ export class Publisher {
     let due = 0
     while (!signal.aborted) {
       due = Math.min((performance.now() - began) * rate / 1_000, due + rate)
-      const count = Math.min(50, Math.floor(due) - this.sent.length)
+      const count = Math.min(50, Math.floor(due) + this.#beyond - this.sent.length)
       if (count > 0) await this.send(count)
       await sleep(tickMs)
     }
   }
 
+  /** So many more than the rate has, as fast as they are taken. */
+  burst (count: number): void {
+    this.#beyond += count
+  }
+
   async send (count: number): Promise<void> {
     const batch = Array.from({ length: count }, () => this.#next())
     this.sent.push(...batch)
-    const accepted = await fetch(`${this.#instance.url}/api/v1/logs`, {
+    const accepted = await fetch(`${this.instance.url}/api/v1/logs`, {
       method: 'POST',
       headers: { ...authorization, 'content-type': 'application/json' },
       body: JSON.stringify({ resourceLogs: batch.map(recordOf) }),
-      signal: AbortSignal.timeout(5_000)
+      signal: AbortSignal.timeout(answerMs)
     }).then(async (answer) => answer.status === 200 && JSON.stringify(await answer.json()) === '{}', () => false)
     for (const publication of batch) {
       publication.state = accepted ? 'accepted' : 'in doubt'
@@ -57,13 +65,13 @@ export class Publisher {
 
   /** What was sent, with what the deaths of the instance put in doubt. */
   publications (): Publication[] {
-    const isDoubtful = ({ at }: Publication) => this.#instance.kills.some((kill) => at > kill - doubtMs && at < kill + 100)
+    const isDoubtful = ({ at }: Publication) => this.instance.kills.some((kill) => at > kill - doubtMs && at < kill + 100)
     return this.sent.map((publication) => publication.state === 'accepted' && isDoubtful(publication) ? { ...publication, state: 'in doubt' } : publication)
   }
 
   #next (): Publication {
     const service = this.#random.next() < 0.1 ? 'bulk' : this.#random.pick(services.slice(0, 3))
-    return { publisher: this.index, n: this.#made++, level: this.#random.pick(levels), service, state: 'sent', at: 0, instance: this.#instance }
+    return { publisher: this.index, n: this.#made++, level: this.#random.pick(levels), service, state: 'sent', at: 0, instance: this.instance }
   }
 
   #made = 0

@@ -227,6 +227,24 @@ test('a client may read 100 events a second, and the gaps say exactly what was l
   expect(holes.reduce((a, b) => a + b, 0)).toBeGreaterThan(1_000)
 })
 
+own('of several gaps that a client is too far behind for it is told the one of another epoch', async ({ app, room }) => {
+  const tail = await Tail.open(room.logs(), as('admin'))
+  for (let i = 0; i < 500; i++) room.say(`event ${i}`)
+  await tail.until(({ seen }) => seen.length > 0)
+  await room.kept()
+  const { epoch } = await app.cluster.look('logs', { from: -1, most: 1 })
+  await app.cluster.renew('logs', epoch)
+  await room.kept()
+  // More at once than is kept: the others cannot be read any more.
+  await app.cluster.append('logs', { id: 'many', items: Array.from({ length: 20 }, () => ({ nonce: 'n', text: '{}' })) }, { most: 1, ttlMs: 60_000 })
+  await room.kept()
+  for (let i = 0; i < 3_000; i++) room.say(`later ${i}`)
+  await tail.until(({ messages }) => messages.call(tail).some((message) => String(message).startsWith('later')))
+  tail.close()
+
+  expect(tail.of('gap').map(({ data }) => data.reason)[0]).toBe('epoch')
+})
+
 own('a client that reads is given all that comes at once, though it is more than it may be behind', async ({ app, room }) => {
   app.config = { ...app.config, api: { ...app.config.api, stream_rate: 0 } }
   const tail = await Tail.open(room.logs(), as('admin'))
