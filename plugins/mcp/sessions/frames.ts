@@ -2,14 +2,16 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 
 export interface Frame { id?: string, event?: string, data?: string, retry?: number }
 
+interface Options { end: AbortController, first?: Frame, last?: Frame, lifeMs?: number, own?: Record<string, string> }
+
 const headers = { 'content-type': 'text/event-stream', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no' }
 const encoder = new TextEncoder()
 
 /**
  * A response of server-sent events that is told of, and can be closed, like every other stream. `undefined` from the source is a sign of life.
- * `first` goes out with the headers, and `last` when this instance stops.
+ * `first` goes out with the headers, and `last` when this instance stops, or the stream has lived for `lifeMs` (± 20 %, so that not all come back at once).
  */
-export function respond (request: FastifyRequest, reply: FastifyReply, source: AsyncGenerator<Frame | undefined>, { end, first, last, own }: { end: AbortController, first?: Frame, last?: Frame, own?: Record<string, string> }): Response {
+export function respond (request: FastifyRequest, reply: FastifyReply, source: AsyncGenerator<Frame | undefined>, { end, first, last, lifeMs = 0, own }: Options): Response {
   const sent = { events: 0, bytes: 0 }
   const close = (reason: 'shutdown' | 'closed') => {
     // What answers a request runs to its end.
@@ -20,7 +22,9 @@ export function respond (request: FastifyRequest, reply: FastifyReply, source: A
   let farewell: Frame | undefined
   const handle = request.server.connections.add(request, { kind: 'mcp', look: () => ({ ...sent }), end: close })
   const letGo = request.whileAllowed(() => { end.abort() })
+  const life = lifeMs > 0 ? setTimeout(close, lifeMs * (0.8 + Math.random() * 0.4), 'closed') : undefined
   const finish = () => {
+    clearTimeout(life)
     end.abort()
     letGo()
     handle.remove()

@@ -83,7 +83,7 @@ export function createSessions (parts: Parts): Sessions {
       // What a client asks for once holds for all that it posts.
       const query = new URLSearchParams({ session_id: id, ...(request.query as { tools?: string }) })
       const path = app.config.api.public_url === undefined ? '' : new URL(app.config.api.public_url).pathname.replace(/\/$/, '')
-      return respond(request, reply, withoutIds(frames), { end: over, first: { event: 'endpoint', data: `${path}/api/v1/mcp/request?${query.toString()}` } })
+      return respond(request, reply, withoutIds(frames), { end: over, lifeMs: app.config.api.stream_life_ms, first: { event: 'endpoint', data: `${path}/api/v1/mcp/request?${query.toString()}` } })
     },
     send: async (request, id) => {
       const messages = messagesOf(request.body)
@@ -136,8 +136,8 @@ export function createSessions (parts: Parts): Sessions {
     const subscriptions = async () => await records.subscriptions(id)
     if (stream === standing) over.signal.addEventListener('abort', tell(journal, stream, request, parts.news, subscriptions))
     const frames = framesOf(follow(app, journal, stream, seq, over.signal, async () => messagesOfAll(await subscriptions())), async () => { await records.renew(id) })
-    const last = stream === standing ? { retry: retryMs + Math.floor(Math.random() * 4 * retryMs) } : undefined
-    return respond(request, reply, frames, { end: over, first, last, own: { 'mcp-session-id': id } })
+    const last = { retry: retryMs + Math.floor(Math.random() * 4 * retryMs) }
+    return respond(request, reply, frames, { end: over, first, ...(stream === standing && { last, lifeMs: app.config.api.stream_life_ms }), own: { 'mcp-session-id': id } })
   }
 
   /** What a client says to those who work for it, wherever they are. */
