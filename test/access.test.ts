@@ -51,11 +51,39 @@ const envelope = {
   'io.modelcontextprotocol/clientCapabilities': {},
   'io.modelcontextprotocol/clientInfo': { name: 'test', version: '1' }
 }
-/** A request of either era: what goes into its headers and what into its params. */
+type Place = Pick<Shared, 'app' | 'core' | 'url'>
+type Message = { method: string, params: Record<string, unknown> }
+const initialize = { method: 'initialize', params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'test', version: '1' } } }
+/** The ways that a message of the protocol may take. `headers` are those of the caller, made anew for each request. */
 const eras = {
-  [revision]: (method: string, name?: string) => ({ headers: { 'mcp-protocol-version': revision, 'mcp-method': method, ...(name !== undefined && { 'mcp-name': name }) }, params: { _meta: envelope } }),
-  'the revisions of 2025': () => ({ headers: {}, params: {} })
-} as const
+  [revision]: async (place, headers, { method, params }) =>
+    await post(place, { ...await headers(), 'mcp-protocol-version': revision, 'mcp-method': method, ...(typeof params.name === 'string' && { 'mcp-name': params.name }) }, { method, params: { ...params, _meta: envelope } }),
+  'the revisions of 2025': async (place, headers, message) => await post(place, await headers(), message),
+  'a session of 2025': async (place, headers, message) => {
+    const begun = await post(place, await headers(), initialize)
+    return begun.statusCode === 200 ? await post(place, { ...await headers(), 'mcp-session-id': String(begun.headers['mcp-session-id']) }, message) : begun
+  },
+  'HTTP+SSE': async ({ url }, headers, message) => {
+    const leave = new AbortController()
+    const stream = await fetch(`${url}/api/v1/mcp/stream`, { headers: await headers(), signal: leave.signal })
+    if (stream.status !== 200) return { statusCode: stream.status, body: await stream.text() }
+    try {
+      const reader = stream.body!.pipeThrough(new TextDecoderStream()).getReader()
+      let text = ''
+      const next = async (form: RegExp): Promise<string> => {
+        for (let found = form.exec(text); ; found = form.exec(text)) {
+          if (found !== null) return found[1]!
+          text += (await reader.read()).value ?? ''
+        }
+      }
+      const endpoint = await next(/^event: endpoint\ndata: (.*)$/m)
+      const taken = await fetch(`${url}${endpoint}`, { method: 'POST', headers: { ...await headers(), 'content-type': 'application/json' }, body: JSON.stringify({ jsonrpc: '2.0', id: 1, ...message }) })
+      return taken.status === 202 ? { statusCode: 200, body: await next(/^event: message\ndata: (.*)\n\n/m) } : { statusCode: taken.status, body: await taken.text() }
+    } finally {
+      leave.abort()
+    }
+  }
+} as const satisfies Record<string, (place: Place, headers: () => Promise<Headers>, message: Message) => Promise<Answer>>
 type Era = keyof typeof eras
 const everyEra = Object.keys(eras) as Era[]
 
@@ -66,15 +94,15 @@ test.for(everyCaller)('%s opens the operations of its level over REST and no oth
   expect(verdicts).toEqual(Object.fromEntries(shown(app).map((operation) => [operation.id, expectedOf(operation, caller)])))
 })
 
-test.for(everyEra.flatMap((era) => everyCaller.map((caller) => [caller, era] as const)))('%s opens the tools of its level and no other, in %s', async ([caller, era], { app, core }) => {
+test.for(everyEra.flatMap((era) => everyCaller.map((caller) => [caller, era] as const)))('%s opens the tools of its level and no other, in %s', async ([caller, era], { app, core, url }) => {
   const verdicts: Record<string, string> = {}
-  for (const operation of shown(app)) verdicts[operation.id] = toolVerdictOf(await rpc({ app, core }, caller, era, 'tools/call', { name: operation.id, arguments: inputFor(operation, user).args }))
+  for (const operation of shown(app)) verdicts[operation.id] = toolVerdictOf(await rpc({ app, core, url }, caller, era, 'tools/call', { name: operation.id, arguments: inputFor(operation, user).args }))
 
   expect(verdicts).toEqual(Object.fromEntries(shown(app).map((operation) => [operation.id, expectedOfTool(operation, caller)])))
 })
 
-test.for(everyEra.flatMap((era) => everyCaller.map((caller) => [caller, era] as const)))('%s sees the tools of its level and no other, in %s', async ([caller, era], { app, core }) => {
-  const answer = await rpc({ app, core }, caller, era, 'tools/list')
+test.for(everyEra.flatMap((era) => everyCaller.map((caller) => [caller, era] as const)))('%s sees the tools of its level and no other, in %s', async ([caller, era], { app, core, url }) => {
+  const answer = await rpc({ app, core, url }, caller, era, 'tools/list')
   const listed = replyOf(answer)?.result?.tools?.map(({ name }) => name)
   const level = levelOf(caller, false)
 
@@ -122,7 +150,7 @@ test('a call that is refused asks the Core for nothing but the verdict on the ke
   const before = core.calls.length
   for (const operation of shown(app).filter(({ access }) => access === 'admin')) {
     for (const caller of everyCaller.filter((caller) => expectedOf(operation, caller) !== 'let through')) await call({ app, core, url }, operation, caller)
-    for (const era of everyEra) await rpc({ app, core }, 'a user key', era, 'tools/call', { name: operation.id, arguments: inputFor(operation).args })
+    for (const era of everyEra) await rpc({ app, core, url }, 'a user key', era, 'tools/call', { name: operation.id, arguments: inputFor(operation).args })
   }
 
   // The server's own look at the Core, every 10 s, is nobody's call.
@@ -225,14 +253,13 @@ function expectedOfTool (operation: Operation, caller: Caller): string {
   return reasonAgainst(operation) === undefined ? expectedOf(operation, caller) : '-32602'
 }
 
-async function rpc ({ app, core }: Pick<Shared, 'app' | 'core'>, caller: Caller, era: Era, method: string, params: Record<string, unknown> = {}): Promise<Answer> {
-  const { headers, params: more } = eras[era](method, params.name as string | undefined)
-  return await app.inject({
-    method: 'POST',
-    url: '/mcp',
-    headers: { ...await callers[caller].headers({ app, core }), host: 'localhost', accept: 'application/json, text/event-stream', ...headers },
-    payload: { jsonrpc: '2.0', id: 1, method, params: { ...more, ...params } }
-  })
+async function rpc (place: Place, caller: Caller, era: Era, method: string, params: Record<string, unknown> = {}): Promise<Answer> {
+  const headers = async () => ({ ...await callers[caller].headers(place), accept: 'application/json, text/event-stream' })
+  return await eras[era](place, headers, { method, params })
+}
+
+async function post ({ app }: Place, headers: Headers, message: Message) {
+  return await app.inject({ method: 'POST', url: '/mcp', headers: { ...headers, host: 'localhost' }, payload: { jsonrpc: '2.0', id: 1, ...message } })
 }
 
 /** The one JSON-RPC answer, plain or as an event; undefined for a failure of HTTP. */
