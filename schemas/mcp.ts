@@ -35,7 +35,7 @@ export const mcpMessageSend = {
   operationId: 'mcp_message_send',
   summary: 'Send one message of the Model Context Protocol',
   description: 'Streamable HTTP: revisions 2026-07-28 (stateless) and 2025-11-25, 2025-06-18, 2025-03-26 (with a session after `initialize`, whose id is in `Mcp-Session-Id`; stateless otherwise). ' +
-    'Requests are answered with JSON or, where there is more to say than the answer or it takes longer than a second, with a stream; notifications with 202.',
+    'Requests are answered with JSON or, where there is more to say than the answer or it takes longer, with a stream; notifications with 202.',
   tags: ['mcp'],
   querystring: ToolsQuery,
   body: Type.Unknown({ description: 'A JSON-RPC 2.0 message; a batch where the revision has batches', examples: [{ jsonrpc: '2.0', id: 1, method: 'tools/list' }] }),

@@ -9,8 +9,8 @@ interface Parts { app: FastifyInstance, journal: Journal, stream: Stream, reques
 /** How the answers come: all at once, or over a stream from that entry of the journal on. */
 export type Outcome = { answers: Answer[] } | { after: number }
 
-/** A call that is not answered by then is answered over a stream, which may be lost and found again. */
-const promptMs = 1_000
+/** A call that is not answered by then is answered over a stream, which may be lost and found again. Until then a client that loses its network loses the call, too. */
+const promptMs = 100
 /** Whoever follows a stream says so this often; where nobody has for twice as long, its work is broken off. */
 export const presentMs = 15_000
 

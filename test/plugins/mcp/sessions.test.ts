@@ -131,7 +131,7 @@ describe('a session', () => {
 
 const slow = sharedWith({ MUXI_API_MCP_SESSION_MS: '60000' })
 
-describe('a call that takes longer than a second', () => {
+describe('a call that takes longer', () => {
   slow('is answered over a stream, which a client that lost it finds again', async ({ app, url }) => {
     const session = await open(app)
     const own = { 'mcp-session-id': session }
