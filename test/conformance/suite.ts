@@ -15,9 +15,14 @@ interface Requirements { server: string[], not_scored: { scenario: string, leg: 
 const limitMs = 200_000
 const program = createRequire(import.meta.url).resolve('@modelcontextprotocol/conformance/dist/index.js')
 
+/** The scenarios that a revision requires of a server. */
+export async function requiredBy (revision: Revision): Promise<string[]> {
+  return (await requirementsOf(revision)).server
+}
+
 /** Runs the scenarios that a revision requires of a server, and those that the suite runs beside them. */
 export async function runRequirements (url: string, revision: Revision): Promise<Outcome[]> {
-  const { server, not_scored: others } = parse(await readFile(join(dirname(program), `../requirements/${revision}.yaml`), 'utf8')) as Requirements
+  const { server, not_scored: others } = await requirementsOf(revision)
   const names = [...server, ...others.filter(({ leg }) => leg === 'server').map(({ scenario }) => scenario)]
   const found = await run(['--url', url, '--requirements', revision])
   return names.map((scenario) => ({ scenario, isScored: server.includes(scenario), checks: found.get(scenario) ?? missing }))
@@ -34,6 +39,10 @@ export function faultsOf ({ checks }: Outcome): string[] {
   const faults = checks.filter(({ status }) => status === 'FAILURE' || status === 'WARNING')
   if (faults.length === 0 && !checks.some(({ status }) => status === 'SUCCESS')) return ['nothing of it applied']
   return faults.map(({ id, status, description, errorMessage }) => `${status} ${id}: ${errorMessage ?? description}`)
+}
+
+async function requirementsOf (revision: Revision): Promise<Requirements> {
+  return parse(await readFile(join(dirname(program), `../requirements/${revision}.yaml`), 'utf8')) as Requirements
 }
 
 const missing: Check[] = [{ id: 'none', status: 'FAILURE', description: 'the scenario has not ended' }]

@@ -6,6 +6,7 @@ import { contract } from '../contract/suite.ts'
 import { call, errorOf, eventsIn, eventsOf, fresh, leaveMidStream, type Received, requestAtCore, type Target, textOf } from '../contract/target.ts'
 import { declaredAtReal, missingAtReal } from '../fixtures/real-core.ts'
 import { clientCases } from './mcp/cases.ts'
+import { clients } from './mcp/clients.ts'
 import { prepare } from './mcp/prepare.ts'
 import { root, skipped, temporary } from './processes.ts'
 import { prefixed, RealCore, realCoreMissing, Server } from './real-core.ts'
@@ -63,7 +64,8 @@ describe.skipIf(skipped(realCoreMissing()))('in front of the real Core', () => {
 
   describe('clients that others wrote', () => {
     beforeAll(prepare)
-    clientCases(test)
+    // Of each era and language one: all go over the same server, and all are tried with the embedded Core.
+    clientCases(test, clients.filter(({ name }) => ['@modelcontextprotocol/sdk 1', '@modelcontextprotocol/client 2, auto', 'mcp of Python, auto', 'the Go SDK, 2025-11-25'].includes(name)))
   })
 
   test('an attachment is a file to the Core, by its name', async ({ core, target }) => {

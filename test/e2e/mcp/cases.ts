@@ -2,11 +2,10 @@ import { Ajv } from 'ajv'
 import { describe, expect } from 'vitest'
 import { type ContractTest, fresh, type Target } from '../../contract/target.ts'
 import { skipped } from '../processes.ts'
-import { clients } from './clients.ts'
 import type { Connection, Maker, Result, Tool } from './connection.ts'
 
-/** What each client does with a server in front of any Core. */
-export function clientCases (test: ContractTest): void {
+/** What each of these clients does with a server in front of any Core. */
+export function clientCases (test: ContractTest, clients: Maker[]): void {
   describe.for(clients.map((maker) => [maker.name, maker] as const))('%s', ([name, { missing, connect, revision, looksFirst }]) => {
     const works = test.skipIf(skipped(missing() && `${name}: ${missing()}`))
 

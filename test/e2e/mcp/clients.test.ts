@@ -4,6 +4,7 @@ import { startEmbeddedCore } from '../../../core/embedded/index.ts'
 import { configFor, keys, Lines } from '../../app.ts'
 import type { Target } from '../../contract/target.ts'
 import { clientCases } from './cases.ts'
+import { clients } from './clients.ts'
 import { prepare } from './prepare.ts'
 
 const test = base.extend<{ target: Target }>({
@@ -19,4 +20,4 @@ const test = base.extend<{ target: Target }>({
 })
 
 beforeAll(prepare)
-clientCases(test)
+clientCases(test, clients)

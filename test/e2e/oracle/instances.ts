@@ -19,9 +19,9 @@ export class Instance {
   /** When it was killed, each time. */
   readonly kills: number[] = []
 
-  constructor (name: string, port: number, folder: string, env: Record<string, string>) {
+  constructor (name: string, port: number, folder: string, env: Record<string, string>, program: string[]) {
     this.url = `http://127.0.0.1:${port}`
-    this.#program = new Program(process.execPath, [join(root, 'dist/cli/index.js'), 'start'], { cwd: folder, log: join(folder, `${name}.log`), env: { ...env, MUXI_API_PORT: String(port) } })
+    this.#program = new Program(process.execPath, program, { cwd: folder, log: join(folder, `${name}.log`), env: { ...env, MUXI_API_PORT: String(port) } })
   }
 
   async start (): Promise<void> {
@@ -52,11 +52,12 @@ export class Instance {
 /** Instances on one Redis and one Core, behind one proxy: gone with `await using`. */
 export interface Installation extends AsyncDisposable { redis: StoredRedis, instances: Instance[], proxy: Proxy, folder: string }
 
-export async function install (count: number, settings: Record<string, string> = {}): Promise<Installation> {
+/** `program` is what each of them runs, as the arguments of Node. */
+export async function install (count: number, settings: Record<string, string> = {}, program = [join(root, 'dist/cli/index.js'), 'start']): Promise<Installation> {
   const endings: (() => Promise<void>)[] = []
   const end = async () => { for (const part of endings.splice(0).reverse()) await part() }
   try {
-    return { ...await installed(count, settings, endings), [Symbol.asyncDispose]: end }
+    return { ...await installed(count, settings, program, endings), [Symbol.asyncDispose]: end }
   } catch (error) {
     await end()
     throw error
@@ -64,7 +65,7 @@ export async function install (count: number, settings: Record<string, string> =
 }
 
 /** Every part's ending is put on the list as soon as the part is there. */
-async function installed (count: number, settings: Record<string, string>, endings: (() => Promise<void>)[]): Promise<Omit<Installation, keyof AsyncDisposable>> {
+async function installed (count: number, settings: Record<string, string>, program: string[], endings: (() => Promise<void>)[]): Promise<Omit<Installation, keyof AsyncDisposable>> {
   const { path: folder, [Symbol.asyncDispose]: remove } = await temporary()
   endings.push(async () => { await remove() })
   const core = await startCore()
@@ -86,7 +87,7 @@ async function installed (count: number, settings: Record<string, string>, endin
     MUXI_API_STREAM_HEARTBEAT_MS: '500',
     ...settings
   }
-  const instances = ports.map((port, i) => new Instance(`instance-${i}`, port, folder, env))
+  const instances = ports.map((port, i) => new Instance(`instance-${i}`, port, folder, env, program))
   endings.push(async () => { await Promise.all(instances.map(async (instance) => { await instance.kill() })) })
   await Promise.all(instances.map(async (instance) => { await instance.start() }))
   const proxy = await Proxy.start(await freePort(), folder, ports)
