@@ -70,9 +70,9 @@ def url_and_token_of_a_tool_server(case, response, answer):
     return response.status_code == 400 and refused(answer, r"url|credentials|mcp_servers(?:\.\d+\.(?:url|credentials))?")
 
 
-@passes(REJECTED, "mcp_message_send|mcp_message_stream|mcp_session_delete")
+@passes(REJECTED, "mcp_message_send|mcp_message_stream|mcp_session_delete|mcp_request_send")
 def the_rules_of_another_protocol(case, response, answer):
-    """The document leaves messages to JSON-RPC and MCP, which refuse in a form of their own (and `GET` and `DELETE` always: no sessions)."""
+    """The document leaves messages and sessions to JSON-RPC and MCP, which refuse in a form of their own."""
     return response.status_code in (400, 404, 405, 406) and answer.get("jsonrpc") == "2.0"
 
 
@@ -88,9 +88,9 @@ def a_name_in_a_header(case, response, answer):
     return response.status_code == 400 and refused(answer, r"headers\.x-muxi-user-id")
 
 
-@passes(REJECTED, "trace_list|trace_search|trace_get")
+@passes(REJECTED, "trace_list|trace_search|trace_get|mcp_tool_list")
 def a_place_that_is_not_there(case, response, answer):
-    """Which spans are kept, where a cursor comes from and whether a short id names one trace alone is beyond a schema."""
+    """Which spans are kept, which list a cursor comes from and whether a short id names one trace alone is beyond a schema."""
     return response.status_code == 400 and refused(answer, r"before|cursor|trace_id|(?:querystring|body|params)\.(?:before|cursor|trace_id)")
 
 
@@ -141,11 +141,15 @@ def filter_failure(context, failure, case, response):
 
 @schemathesis.check
 def whole_stream(ctx, response, case):
-    """A chat stream begins with `message_start` and ends by itself with `message_end` or `error`, one of the log or the traces with `end`, and every event is JSON."""
+    """A chat stream begins with `message_start` and ends by itself with `message_end` or `error`, one of the log or the traces with `end`, one of MCP begins with `endpoint`; every event is JSON, but that."""
     if not response.headers.get("content-type", [""])[0].startswith("text/event-stream") or case.path == "/mcp":
         return
     blocks = [block for block in response.text.split("\n\n") if "event: " in block]
     names = [re.search(r"^event: (\w+)$", block, re.M).group(1) for block in blocks]
+    if case.path == "/api/v1/mcp/stream":
+        assert names == ["endpoint"], f"a stream to which nothing is sent has the events {names}"
+        assert re.search(r"^data: /api/v1/mcp/request\?session_id=\w+", blocks[0], re.M), f"no address is in {blocks[0]!r}"
+        return
     for block in blocks:
         json.loads(re.search(r"^data: (.*)$", block, re.M).group(1))
     if case.path in ("/api/v1/logs/stream", "/api/v1/traces/stream"):
