@@ -30,6 +30,7 @@ import otlp from './plugins/otlp/index.ts'
 import rateLimit from './plugins/rate-limit/index.ts'
 import reload from './plugins/reload/index.ts'
 import security from './plugins/security.ts'
+import signaling from './plugins/signaling/index.ts'
 import sse from './plugins/sse/index.ts'
 import telemetry from './plugins/telemetry/index.ts'
 import { createLogger } from './plugins/telemetry/logger.ts'
@@ -77,6 +78,7 @@ const plugins = [
   traces,
   otlp,
   sse,
+  signaling,
   chat,
   openapi,
   discovery, // before the routes that it looks at

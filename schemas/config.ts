@@ -101,6 +101,8 @@ export const Config = Type.Object({
     stream_heartbeat_ms: number(15_000, 100, 600_000, 'How long such a stream is silent at most', live),
     stream_life_ms: number(3_600_000, 0, 604_800_000, 'How long such a stream is kept open, ± 20 %; 0 = for ever', live),
     stream_stall_ms: number(30_000, 100, 600_000, 'How long a client of such a stream may take nothing before its connection is cut', live),
+    socket_ping_ms: number(20_000, 100, 600_000, 'How often a socket is pinged; one that gives no sign of life within two fifths of that is cut', live),
+    socket_rate: number(50, 0, 1_000_000, 'Frames a second from one socket, four times as many at once; 0 = no limit', live),
     tracing_enabled: flag(true, 'Make traces of requests', live),
     tracing_stdout: flag(true, 'Write the log to standard output, a JSON object per line; each has its trace id'),
     tracing_level: Type.Unsafe<'trace' | 'debug' | 'info' | 'warn' | 'error'>({ ...live, type: 'string', enum: ['trace', 'debug', 'info', 'warn', 'error'], default: 'trace', description: 'Events below this level do not go to the file and the external sink; spans are of level trace, or error when they failed' }),
@@ -119,6 +121,12 @@ export const Config = Type.Object({
     mcp_session_ms: number(1_800_000, 1_000, 86_400_000, 'How long such a session is kept after its last use', live),
     mcp_agent_tools: flag(true, 'List the tools of agents\' tool servers as tools of MCP, for admins', live),
     mcp_commands: flag(true, 'Let admins connect agents to tool servers that are started as a command on the Core\'s host', live),
+    rtc: flag(true, 'Serve the signaling of WebRTC under /api/v1/rtc and on the socket'),
+    rtc_lease_ms: number(25_000, 500, 60_000, 'How long a participant whose instance or connection is gone without a word is still in its room'),
+    rtc_kept_ms: number(300_000, 1_000, 3_600_000, 'How long a closed room can be read'),
+    ice_servers: list('^(?:stun|turn)s?:[^\\s,]{1,512}$', { ...live, description: 'STUN and TURN servers that WebRTC peers are told of', examples: [['stun:turn.example.com:3478', 'turn:turn.example.com:3478?transport=udp', 'turns:turn.example.com:5349']] }),
+    turn_secret: text(undefined, { ...key, ...live, description: 'Shared with the TURN servers (`static-auth-secret` of coturn): each participant is given credentials of its own, by their REST scheme' }),
+    turn_ttl_s: number(600, 60, 600, 'How many seconds such credentials are good for; new ones are sent at half of it', live),
     docs: flag(true, 'Serve the explorer at /docs')
   }, { additionalProperties: false, default: {} }),
   dev: Type.Object({

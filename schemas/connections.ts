@@ -3,7 +3,7 @@ import { Timestamp, limit, oneOf } from './common.ts'
 import type { Contract } from './contract.ts'
 
 /** What streams carry. */
-export const kinds = ['log_stream', 'trace_stream', 'chat_stream', 'mcp', 'socket'] as const
+export const kinds = ['log_stream', 'trace_stream', 'chat_stream', 'mcp', 'rtc_stream', 'socket'] as const
 export type Kind = typeof kinds[number]
 
 export const Connection = Type.Object({

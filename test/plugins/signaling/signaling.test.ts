@@ -1,0 +1,196 @@
+import { describe, expect } from 'vitest'
+import type { RtcJoined, RtcSession } from '../../../schemas/rtc.ts'
+import { as, sharedWith } from '../../app.ts'
+import { call, candidate, Peer, sdp } from './peer.ts'
+
+const test = sharedWith({ MUXI_API_STREAM_LIFE_MS: '0', MUXI_API_ICE_SERVERS: 'stun:stun.test:3478,turn:turn.test:3478', MUXI_API_TURN_SECRET: 'north-of-the-river' })
+
+async function pair (url: string): Promise<[Peer, Peer]> {
+  const ada = await Peer.open(url)
+  await ada.listen()
+  const ben = await Peer.join(url, ada)
+  await ben.listen()
+  return [ada, ben]
+}
+
+describe('rooms', () => {
+  test('a room is opened, joined, read, left and closed', async ({ url }) => {
+    const [ada, ben] = await pair(url)
+
+    const read = await ben.read()
+    const left = await ben.leave()
+    const last = await ada.leave()
+
+    expect(read.json).toMatchObject({ status: 'new', max_participants: 2, participants: [{ participant_id: ada.id, order: 1, state: 'joined', transport: 'sse' }, { participant_id: ben.id, order: 2 }] })
+    expect(JSON.stringify(read.json)).not.toMatch(/token|credential/)
+    expect(left.json).toEqual({ status: 'left', session_id: ada.session, participant_id: ben.id })
+    expect(last.status).toBe(200)
+    await expect.poll(() => ada.types).toEqual(['welcome', 'participant_joined', 'participant_left', 'participant_left', 'end'])
+    expect(ada.ended).toBe('left')
+    expect(ben.ended).toBe('left')
+    expect((await ada.read()).json).toMatchObject({ status: 'closed', participants: [] })
+  })
+
+  test('who is not in a room is told that there is none', async ({ url }) => {
+    const [ada] = await pair(url)
+    const other = await Peer.open(url)
+
+    const statuses = await Promise.all([
+      call<RtcSession>(url, 'GET', `/sessions/${ada.session}`),
+      call<RtcSession>(url, 'GET', `/sessions/${ada.session}`, undefined, other.token),
+      call(url, 'DELETE', `/sessions/${ada.session}`, undefined, other.token),
+      other.send('offer', { session_id: ada.session, participant_id: ada.id, description: { type: 'offer', sdp: sdp() } }),
+      call(url, 'POST', '/sessions/rtc_nothere/participants', {})
+    ])
+
+    expect(statuses.map(({ status }) => status)).toEqual([404, 404, 404, 404, 404])
+    expect((await call<RtcSession>(url, 'GET', `/sessions/${ada.session}`, undefined, as('admin'))).status).toBe(200)
+  })
+
+  test('a full room takes nobody more', async ({ url }) => {
+    const [ada] = await pair(url)
+
+    const third = await call<RtcJoined>(url, 'POST', `/sessions/${ada.session}/participants`, { user_id: 'eve' })
+
+    expect(third.status).toBe(409)
+    expect(third.json.error).toMatchObject({ code: 'conflict', details: { reason: 'full' } })
+  })
+
+  test('TURN credentials are for one participant and short-lived', async ({ url }) => {
+    const ada = await Peer.open(url)
+
+    const turn = ada.joined.ice_servers[1]!
+
+    expect(ada.joined.ice_servers[0]).toEqual({ urls: ['stun:stun.test:3478'] })
+    expect(turn.username).toMatch(new RegExp(`^\\d+:${ada.id}$`))
+    expect(Number(turn.username!.split(':')[0]) - Date.now() / 1_000).toBeLessThanOrEqual(600)
+    expect(turn.credential).toMatch(/^[A-Za-z0-9+/]{27}=$/)
+  })
+})
+
+describe('signals', () => {
+  test('offer, answer and candidates go back and forth in their order', async ({ url }) => {
+    const [ada, ben] = await pair(url)
+
+    const offer = await ben.offer('b1')
+    await ben.send('ice-candidate', { candidates: [candidate('b1', 1), candidate('b1', 2), null] })
+    const answer = await ada.answer(offer.json.signal_id, 'a1')
+    await ada.send('ice-candidate', { candidate: candidate('a1') })
+
+    expect(offer.status).toBe(202)
+    expect(offer.json).toMatchObject({ status: 'delivered', recipients: 1 })
+    expect(answer.json).toMatchObject({ status: 'delivered', negotiation_id: offer.json.negotiation_id })
+    await expect.poll(() => ada.signals.length).toBe(2)
+    await expect.poll(() => ben.signals.length).toBe(2)
+    expect(ada.signals).toMatchObject([{ type: 'offer', from: ben.id, to: ada.id, signal_id: offer.json.signal_id, description: { type: 'offer', sdp: sdp('b1') } }, { type: 'candidate', candidates: [{ usernameFragment: 'b1' }, {}, null] }])
+    expect(ben.signals).toMatchObject([{ type: 'answer', in_reply_to: offer.json.signal_id }, { type: 'candidate' }])
+  })
+
+  test('candidates that come before their offer wait for it, those of an older one go nowhere', async ({ url }) => {
+    const [ada, ben] = await pair(url)
+
+    const early = await ben.send('ice-candidate', { candidate: candidate('b1') })
+    await ben.offer('b1')
+    await ben.offer('b2')
+    const stale = await ben.send('ice-candidate', { candidate: candidate('b1') })
+
+    expect(early.json.status).toBe('held')
+    expect(stale.json.status).toBe('stale')
+    await expect.poll(() => ada.signals.map(({ type }) => type)).toEqual(['offer', 'candidate', 'offer'])
+  })
+
+  test('of two that offer at once the earlier one is heard, whichever comes first', async ({ url }) => {
+    const [ada, ben] = await pair(url)
+    const [cleo, dan] = await pair(url)
+
+    await ada.offer('a1')
+    const refused = await ben.offer('b1')
+    await dan.offer('d1')
+    const taken = await cleo.offer('c1')
+    const late = await cleo.answer((await expect.poll(() => cleo.signals[0]?.signal_id).toBeDefined(), cleo.signals[0]!.signal_id!))
+
+    expect(refused.json.error).toMatchObject({ code: 'conflict', details: { reason: 'glare' } })
+    expect(taken.status).toBe(202)
+    expect(late.json.error).toMatchObject({ code: 'conflict', details: { reason: 'superseded' } })
+  })
+
+  test('an offer is answered once', async ({ url }) => {
+    const [ada, ben] = await pair(url)
+    const { json: { signal_id: id } } = await ben.offer()
+
+    const answers = [await ada.answer(id), await ada.answer(id)]
+
+    expect(answers.map(({ status }) => status)).toEqual([202, 409])
+  })
+
+  test('a change under a tag of an older state is refused, an ICE restart without one, too', async ({ url }) => {
+    const [ada, ben] = await pair(url)
+    const { etag } = await ben.read()
+
+    const first = await ben.send('offer', { description: { type: 'offer', sdp: sdp('b1') } }, { 'if-match': etag! })
+    await ada.answer(first.json.signal_id)
+    const restart = { ice_restart: true, description: { type: 'offer', sdp: sdp('b2') } }
+    const statuses = [
+      await ben.send('offer', restart),
+      await ben.send('offer', restart, { 'if-match': etag! }),
+      await ben.send('offer', restart, { 'if-match': (await ben.read()).etag! }),
+      await ben.send('offer', { ...restart, description: { type: 'offer', sdp: sdp('b3') } }, { 'if-match': '*' })
+    ]
+
+    expect(first.status).toBe(202)
+    expect(statuses.map(({ status }) => status)).toEqual([428, 412, 202, 202])
+  })
+
+  test('what is no session description is refused', async ({ url }) => {
+    const [, ben] = await pair(url)
+
+    const statuses = await Promise.all(['hello', 'v=0\r\n', `${sdp()}\u0000`, 'v=0\r\no=x\r\ns=-\rm=x', 'x'.repeat(70_000)].map(async (text) => (await ben.send('offer', { description: { type: 'offer', sdp: text } })).status))
+
+    expect(statuses).toEqual([400, 400, 400, 400, 400])
+  })
+})
+
+describe('presence', () => {
+  test('who comes back goes on where it was', async ({ url }) => {
+    const [ada, ben] = await pair(url)
+    const last = ada.lastId!
+
+    ada.hangUp()
+    await expect.poll(() => ben.types).toContain('participant_reconnecting')
+    const queued = await ben.offer('b1')
+    ada.heard.length = 0
+    await ada.listen({ 'last-event-id': last })
+
+    expect(queued.json.status).toBe('queued')
+    await expect.poll(() => ada.types).toEqual(['welcome', 'participant_reconnecting', 'offer'])
+    await expect.poll(() => ben.types).toContain('participant_resumed')
+  })
+
+  test('the same participant elsewhere takes its place', async ({ url }) => {
+    const [ada, ben] = await pair(url)
+    const again = new Peer(url, ada.joined)
+
+    await again.listen()
+
+    await expect.poll(() => ada.ended).toBe('taken_over')
+    await expect.poll(() => ben.types).toEqual(['welcome', 'participant_restarted'])
+  })
+
+  test('peers that fail are led from step to step', async ({ url }) => {
+    const [ada, ben] = await pair(url)
+    const steps = () => ada.heard.filter(({ data }) => data.type === 'fallback').map(({ data }) => data.step)
+
+    for (let i = 0; i < 3; i++) {
+      const { json } = await ben.offer(`b${i}`)
+      await ada.answer(json.signal_id)
+      await ben.send('state', { to: ada.id, connection_state: 'failed', negotiation_id: json.negotiation_id })
+      await ada.send('state', { to: ben.id, connection_state: 'failed', negotiation_id: json.negotiation_id })
+    }
+    const data = await ben.send('data', { to: ada.id, data: 'hello' })
+
+    await expect.poll(steps).toEqual(['ice_restart', 'relay_only', 'data_relay'])
+    expect(data.status).toBe(202)
+    await expect.poll(() => ada.signals.at(-1)).toMatchObject({ type: 'data', data: 'hello', relayed: true })
+    expect((await ada.read()).json.status).toBe('failed')
+  })
+})
