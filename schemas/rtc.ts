@@ -47,11 +47,11 @@ export const Participant = Type.Object({
 export type Participant = Static<typeof Participant>
 
 const Stats = Type.Object({
-  offers: Type.Integer({ minimum: 0 }),
-  answers: Type.Integer({ minimum: 0 }),
-  candidates: Type.Integer({ minimum: 0 }),
-  restarts: Type.Integer({ minimum: 0, description: 'Offers with `ice_restart`' }),
-  resumes: Type.Integer({ minimum: 0, description: 'Participants that were away and came back' }),
+  offers: Type.Integer({ minimum: 0, examples: [1] }),
+  answers: Type.Integer({ minimum: 0, examples: [1] }),
+  candidates: Type.Integer({ minimum: 0, examples: [1] }),
+  restarts: Type.Integer({ minimum: 0, examples: [0], description: 'Offers with `ice_restart`' }),
+  resumes: Type.Integer({ minimum: 0, examples: [0], description: 'Participants that were away and came back' }),
   time_to_connect_ms: Type.Optional(Type.Integer({ minimum: 0, description: 'From the first offer to the first `connected`', examples: [840] }))
 }, { title: 'RtcStats' })
 
@@ -65,7 +65,7 @@ const sessionFields = {
   created_at: Timestamp,
   expires_at: Timestamp,
   closed_at: Type.Optional(Timestamp),
-  metadata: Type.Optional(Type.Record(Type.String(), Type.String())),
+  metadata: Type.Optional(Type.Record(Type.String(), Type.String(), { description: 'As given when it was opened', examples: [{ topic: 'review' }] })),
   participants: Type.Array(Participant),
   stats: Stats,
   fallbacks: Type.Array(oneOf(fallbackSteps), { description: 'What is tried in turn when peers do not connect', examples: [[...fallbackSteps]] })
@@ -214,7 +214,7 @@ export const rtcSessionCreate = {
     mode: withDefault(oneOf(['p2p', 'agent'], { description: 'agent: a peer for an agent; not there yet' }), 'p2p'),
     agent_id: Type.Optional(AgentId),
     media: Type.Optional(Media),
-    max_participants: withDefault(Type.Integer({ minimum: 2, maximum: 16 }), 2),
+    max_participants: withDefault(Type.Integer({ minimum: 2, maximum: 16, description: 'How many may be in it at once' }), 2),
     ttl_seconds: withDefault(Type.Integer({ minimum: 60, maximum: 86_400, description: 'How long it lives at most' }), 3_600),
     metadata: Type.Optional(Type.Record(Type.String({ minLength: 1, maxLength: 64 }), Type.String({ maxLength: 512 }), { maxProperties: 16, description: 'For all who join' }))
   }, { title: 'RtcSessionInput', additionalProperties: false, examples: [{ user_id: 'u42', media: { audio: true, video: true, screen: false } }] }),
@@ -235,6 +235,7 @@ export const rtcSessionGet = {
 export const rtcSessionList = {
   operationId: 'rtc_session_list',
   summary: 'List the rooms, the newest first',
+  description: 'Those that somebody is in, and those that were closed a short while ago.',
   tags,
   querystring: Type.Object({ limit: limit(50), offset: offset(), status: Type.Optional(oneOf(sessionStates)) }, { additionalProperties: false }),
   response: { 200: Type.Object({ sessions: Type.Array(RtcSession), pagination: Pagination }, { title: 'RtcSessionList' }) }

@@ -8,6 +8,8 @@ const mostOnces = 25_000
 // Who appends here never lost an answer: few are enough, and they cost what few cost.
 const mostBatches = 500
 const fewest = 1_024
+/** How long a topic is known that was looked at, and never appended to. */
+const lookedAtMs = 3_600_000
 
 /** The topics of one process; `sweep` drops what has become too old while nobody came by, `clear` everything. */
 export function createMemoryTopics (now: () => number): Topics & { sweep: () => void, clear: () => void } {
@@ -15,7 +17,7 @@ export function createMemoryTopics (now: () => number): Topics & { sweep: () => 
   const isOver = (topic: Topic) => topic.endsAt <= now() && topic.wakes.size === 0
   const topicOf = (name: string) => {
     let topic = topics.get(name)
-    if (topic === undefined || isOver(topic)) topics.set(name, topic = new Topic())
+    if (topic === undefined || isOver(topic)) topics.set(name, topic = new Topic(now() + lookedAtMs))
     return topic
   }
 
@@ -34,6 +36,7 @@ export function createMemoryTopics (now: () => number): Topics & { sweep: () => 
     },
     look: async (name, { from, most }) => {
       const topic = topicOf(name)
+      topic.endsAt = Math.max(topic.endsAt, topic.seq === 0 ? now() + lookedAtMs : 0)
       topic.drop(Infinity, now())
       const start = from < 0 ? topic.seq + 1 - Math.min(-from, most) : from
       return { ...topic.head(), first: topic.first, entries: topic.slice(start, most) }
@@ -67,7 +70,7 @@ class Topic {
   epoch = newEpoch()
   first = 1
   ttlMs = Infinity
-  endsAt = Infinity
+  endsAt: number
   readonly batches = new Taken(mostBatches)
   readonly onces = new Taken(mostOnces)
   readonly wakes = new Set<() => void>()
@@ -75,6 +78,8 @@ class Topic {
   #items: (Item | undefined)[] = []
   #times: number[] = []
   #offset = 0
+
+  constructor (endsAt: number) { this.endsAt = endsAt }
 
   get seq (): number { return this.first + this.#items.length - this.#offset - 1 }
 

@@ -3,6 +3,9 @@ import type { Cluster, Entry, Head } from './cluster.ts'
 import { newEpoch } from './epoch.ts'
 import { createWakes } from './redis-wakes.ts'
 
+/** How long a topic is known that was looked at, and never appended to. */
+const lookedAtMs = 3_600_000
+
 /** The start of every script. KEYS meta, stream, taken · ARGV the epoch to begin when the present one does not hold, ttl or '', … */
 const prelude = `
   local time = redis.call('TIME')
@@ -17,8 +20,9 @@ const prelude = `
     if redis.call('PTTL', KEYS[1]) < life / 2 then redis.call('PEXPIRE', KEYS[1], string.format('%.0f', life)) end
     if meta[1] and meta[2] and (not last or last[1] == meta[2] .. '-0') then return meta[1], tonumber(meta[2]) end
     redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
-    redis.call('HSET', KEYS[1], 'e', ARGV[1], 'n', 0)
-    redis.call('PEXPIRE', KEYS[1], ${30 * 86_400_000})
+    -- Who only looks leaves no trace for long.
+    redis.call('HSET', KEYS[1], 'e', ARGV[1], 'n', 0, 'life', ${lookedAtMs})
+    redis.call('PEXPIRE', KEYS[1], ${lookedAtMs})
     return ARGV[1], 0
   end
 
@@ -54,13 +58,12 @@ const scripts = {
       end
     end
     redis.call('HSET', KEYS[1], 'n', string.format('%.0f', n), 'ttl', ARGV[4])
-    if ARGV[5] ~= '' then
-      redis.call('HSET', KEYS[1], 'life', ARGV[5])
-      redis.call('PEXPIRE', KEYS[1], ARGV[5])
-    end
+    local life = ARGV[5] ~= '' and ARGV[5] or '${30 * 86_400_000}'
+    redis.call('HSET', KEYS[1], 'life', life)
+    redis.call('PEXPIRE', KEYS[1], life)
     redis.call('ZADD', KEYS[3], now, ARGV[2])
     redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -50001)
-    redis.call('PEXPIRE', KEYS[3], 600000)
+    redis.call('PEXPIRE', KEYS[3], math.min(600000, tonumber(life)))
     if n == before then return {epoch, n} end
     redis.call('XTRIM', KEYS[2], 'MAXLEN', ARGV[3])
     drop(n)

@@ -4,6 +4,8 @@ interface Tag { name: string, summary: string, parent?: string, description: str
 export const tags: Tag[] = [
   { name: 'chat', summary: 'Chat', description: 'Talk to agents' },
   { name: 'conversations', summary: 'Conversations', parent: 'chat', description: 'What was said' },
+  { name: 'socket', summary: 'Socket', description: 'Chat and signaling over one WebSocket' },
+  { name: 'rtc', summary: 'WebRTC', description: 'Rooms in which WebRTC peers find each other' },
   { name: 'agents', summary: 'Agents', description: 'The agents of this MUXI' },
   { name: 'memory', summary: 'Memory', parent: 'agents', description: 'What agents remember' },
   { name: 'knowledge', summary: 'Knowledge', parent: 'agents', description: 'Documents that agents look up' },

@@ -17,6 +17,8 @@ import { addStream } from './stream.ts'
 import { viewOf } from './view.ts'
 
 const mostWaitMs = 60_000
+/** The user of a call that names none. */
+const nobody = '0'
 
 /** Rooms in which WebRTC peers find each other, the same at all instances: the state in the cluster, what is said in one journal for each. */
 export default fp(async (app) => {
@@ -27,6 +29,8 @@ export default fp(async (app) => {
   const budgets = new Budgets()
   const live = new Map<string, LiveRoom>()
   const listening = new Set<() => void>()
+  /** Who is between two connections is waited for a little longer than who is gone without a word. */
+  const graceMs = () => 1.2 * app.config.api.rtc_lease_ms
 
   app.decorate('signaling', {
     create: async (request, { mode, user_id: userId, media, max_participants: max, ttl_seconds: ttl, metadata }) => {
@@ -58,9 +62,9 @@ export default fp(async (app) => {
 
     join: async (request, sessionId, userId) => {
       const token = newToken()
-      const since = await journal.head(sessionId)
       const found = await store.find(sessionId)
       if (found === undefined || !isOpen(found)) throw noSession(sessionId)
+      const since = await journal.head(sessionId)
       const instances = await cluster.members().catch(() => [cluster.id])
       const id = `prt_${randomBytes(9).toString('base64url')}`
       await store.lease(sessionId, id, unheardMs)
@@ -68,8 +72,9 @@ export default fp(async (app) => {
         await reap(room)
         if (!isOpen(room)) throw noSession(sessionId)
         if (room.members.length >= room.max) {
-          // The same user again, who has lost what it had: it is not kept out by its own ghost.
-          const ghost = room.members.find((one) => isSilent(one, instances) && one.owner === request.caller.keyDigest && one.userId === request.userId(userId))
+          // The same user again, who has lost what it had: it is not kept out by itself. Of users without a name only one that is not heard is taken for the same.
+          const own = request.userId(userId)
+          const ghost = room.members.find((one) => one.owner === request.caller.keyDigest && one.userId === own && (own !== nobody || isSilent(one, instances)))
           if (ghost === undefined) throw new ApiError('conflict', `the session has its ${room.max} participants`, { details: { reason: 'full', max_participants: room.max } })
           remove(room, ghost.id, 'replaced')
           // It was the last one, and leaves to itself.
@@ -181,6 +186,7 @@ export default fp(async (app) => {
 
   /** It was heard and is not now: the others are told, and it has its time to come back. */
   async function away (sessionId: string, memberId: string, generation: number): Promise<void> {
+    await store.lease(sessionId, memberId, graceMs())
     await store.change(sessionId, (room) => {
       const member = room.members.find(({ id }) => id === memberId)
       if (member?.generation !== generation || member.isAway === true) return

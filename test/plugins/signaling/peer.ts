@@ -8,10 +8,13 @@ export interface Heard { event: string, id: string | undefined, data: Partial<Om
 export const sdp = (fragment = 'frag', more = '') => `v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=ice-ufrag:${fragment}\r\n${more}`
 export const candidate = (fragment?: string, port = 1) => ({ candidate: `candidate:1 1 udp 1 192.0.2.7 ${port} typ host`, sdpMid: '0', ...(fragment !== undefined && { usernameFragment: fragment }) })
 
+/** The key that peers come with. */
+export const shown = { headers: as('user') as Record<string, string> }
+
 type Answer<T> = T & { error?: { code: string, message: string, details?: Record<string, unknown> } }
 
 export async function call<T> (url: string, method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<{ status: number, etag: string | null, json: Answer<T> }> {
-  const response = await fetch(`${url}/api/v1/rtc${path}`, { method, headers: { ...as('user'), ...(body !== undefined && { 'content-type': 'application/json' }), ...headers }, body: body === undefined ? undefined : JSON.stringify(body) })
+  const response = await fetch(`${url}/api/v1/rtc${path}`, { method, headers: { ...shown.headers, ...(body !== undefined && { 'content-type': 'application/json' }), ...headers }, body: body === undefined ? undefined : JSON.stringify(body) })
   return { status: response.status, etag: response.headers.get('etag'), json: await response.json() as Answer<T> }
 }
 
@@ -40,6 +43,12 @@ export class Peer {
   }
 
   get id (): string { return this.joined.participant_id }
+  /** Who is there, by the newest that it was told. */
+  get roster (): { version: number, ids: string[] } {
+    const [newest] = this.heard.filter(({ data }) => data.participants !== undefined).sort((a, b) => b.data.version! - a.data.version!)
+    return { version: newest?.data.version ?? 0, ids: (newest?.data.participants ?? []).map(({ participant_id: id, state }) => `${id} ${state}`).sort() }
+  }
+
   get session (): string { return this.joined.session_id }
   get token (): Record<string, string> { return { 'x-participant-token': this.joined.participant_token } }
   get lastId (): string | undefined { return this.heard.filter(({ id }) => id !== undefined).at(-1)?.id }
@@ -50,7 +59,7 @@ export class Peer {
   async listen (headers: Record<string, string> = {}): Promise<this> {
     const stop = this.#stop = new AbortController()
     this.ended = undefined
-    const response = await fetch(`${this.url}/api/v1/rtc/sessions/${this.session}/events?participant_id=${this.id}`, { headers: { ...as('user'), ...this.token, ...headers }, signal: stop.signal })
+    const response = await fetch(`${this.url}/api/v1/rtc/sessions/${this.session}/events?participant_id=${this.id}`, { headers: { ...shown.headers, ...this.token, ...headers }, signal: stop.signal })
     this.status = response.status
     if (response.status !== 200) return this
     const before = this.heard.length
