@@ -11,24 +11,26 @@ const dateTime = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:Z|[+-]\d{
 const mostLevels = 64
 const tooDeep = [{ instancePath: '', keyword: 'levels', schemaPath: '#', params: {}, message: `must have at most ${mostLevels} levels` }]
 
+/** Contracts are the same for all servers of a process, and compiled once: that is most of the work of a start. */
+const ajv = new Ajv({ allErrors: false, useDefaults: true, strict: true, strictTypes: false, strictRequired: false })
+ajv.addVocabulary(['example'])
+ajv.addFormat('date-time', { validate: (text: string) => dateTime.test(text) && !Number.isNaN(Date.parse(text)) })
+const noQuery = { type: 'object', properties: {}, additionalProperties: false }
+const compile = SerializerSelector()({}, {})
+const compiled = new WeakMap<object, ReturnType<typeof compile>>()
+
 /** Checks every input against its contract. JSON is taken as it is; text from the URL becomes a number or a boolean only where it spells one in full. */
 export default fp(async (app) => {
-  const ajv = new Ajv({ allErrors: false, useDefaults: true, strict: true, strictTypes: false, strictRequired: false })
-  ajv.addVocabulary(['example'])
-  ajv.addFormat('date-time', { validate: (text: string) => dateTime.test(text) && !Number.isNaN(Date.parse(text)) })
-
   // Fastify reads plain text, too; no operation here does.
   app.removeContentTypeParser('text/plain')
 
   // A contract without a query takes none: unknown parameters are refused everywhere.
   app.addHook('onRoute', (route) => {
     if (route.schema === undefined || route.schema.hide === true || route.schema.querystring !== undefined) return
-    route.schema = { ...route.schema, querystring: { type: 'object', properties: {}, additionalProperties: false } }
+    route.schema = { ...route.schema, querystring: noQuery }
   })
 
-  // Most schemas of answers are the error body, over and over: each is compiled once.
-  const compile = SerializerSelector()({}, {})
-  const compiled = new WeakMap<object, ReturnType<typeof compile>>()
+  // Most schemas of answers are the error body, over and over.
   app.setSerializerCompiler((route) => {
     const schema = route.schema as object
     const known = compiled.get(schema)
