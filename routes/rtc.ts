@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { ApiError } from '../errors.ts'
-import { rtcAnswerSend, rtcCandidateSend, rtcDataSend, rtcEventStream, rtcOfferSend, rtcParticipantCreate, rtcParticipantDelete, rtcSessionCreate, rtcSessionDelete, rtcSessionGet, rtcSessionList, rtcStateSend, type Receipt } from '../schemas/rtc.ts'
+import { rtcAnswerSend, rtcCandidateSend, rtcDataSend, rtcEventStream, rtcOfferSend, rtcParticipantCreate, rtcParticipantDelete, rtcSessionCreate, rtcSessionDelete, rtcSessionGet, rtcSessionList, rtcStateSend } from '../schemas/rtc-operations.ts'
+import type { Receipt } from '../schemas/rtc.ts'
 
 interface Reply { code: (status: 202) => { header: (name: 'etag', value: string) => unknown } }
 

@@ -29,6 +29,7 @@ export default fp(async (app) => {
   const budgets = new Budgets()
   const live = new Map<string, LiveRoom>()
   const listening = new Set<() => void>()
+  const turns = new Map<string, Promise<void>>()
   /** Who is between two connections is waited for a little longer than who is gone without a word. */
   const graceMs = () => 1.2 * app.config.api.rtc_lease_ms
 
@@ -121,14 +122,15 @@ export default fp(async (app) => {
       if (room === undefined) throw noSession(signal.session_id)
       const speaker = speakerOf(room, claim, request)
       budgets.spend(speaker.id, costOf(signal))
-      const receipt = await send({
+      const receipt = await inOrder(speaker.id, async () => await send({
         store,
         journal,
-        room,
+        room: live.get(room.id)?.room ?? room,
         speakerIn: (current) => speakerOf(current, claim, request),
         check: (current) => { checkVersion(current, ifMatch) },
-        onReport: measures.reported
-      }, signal)
+        onReport: measures.reported,
+        onChange: (changed) => { live.get(room.id)?.see(changed) }
+      }, signal))
       if (here === undefined && speaker.heard === undefined) await store.lease(room.id, speaker.id, unheardMs)
       if (signal.type === 'candidate') cluster.increment(countsOf(room.id), { candidates: signal.candidates?.length ?? 1 }, room.expiresAt - Date.now() + mostWaitMs).catch(() => {})
       if (signal.type === 'data') measures.relayedBytes.inc(signal.data.length)
@@ -139,6 +141,14 @@ export default fp(async (app) => {
 
     listen: async (request, claim, ear) => await listen(request, claim, ear)
   } satisfies Signaling)
+
+  /** What one sends is passed on in the order in which it came. */
+  async function inOrder<T> (participant: string, work: () => Promise<T>): Promise<T> {
+    const turn = (turns.get(participant) ?? Promise.resolve()).then(work)
+    const settled = turn.catch(() => {}).then(() => { if (turns.get(participant) === settled) turns.delete(participant) })
+    turns.set(participant, settled)
+    return await turn
+  }
 
   async function listen (request: FastifyRequest, claim: Claim, ear: Ear): Promise<{ close: () => void }> {
     const { session_id: sessionId } = claim
@@ -167,7 +177,7 @@ export default fp(async (app) => {
     if (before > 0) measures.returns.inc({ kind: isResuming ? 'resumed' : 'restarted' })
     let here = live.get(sessionId)
     if (here === undefined) {
-      const made: LiveRoom = new LiveRoom(room, { app, store, journal, onReaped: () => { measures.reaped.inc() }, onEmpty: () => { if (live.get(sessionId) === made) live.delete(sessionId) } })
+      const made: LiveRoom = new LiveRoom(room, { app, store, journal, onReaped: () => { measures.reaped.inc() }, onDelivered: (ms) => { measures.delivery.observe(ms / 1_000) }, onEmpty: () => { if (live.get(sessionId) === made) live.delete(sessionId) } })
       live.set(sessionId, here = made)
     }
     here.see(room)

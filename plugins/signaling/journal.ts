@@ -11,7 +11,10 @@ export interface Label {
   from?: string | undefined
   signal?: string | undefined
   type: string
-  negotiation?: string | undefined
+  /** That of the negotiation that it belongs to: what belongs to an older one is void. */
+  version?: number | undefined
+  /** When a signal was taken, by the clock of that instance. */
+  at?: number | undefined
   /** The participant that it is about, and what it is from then on. */
   about?: string | undefined
   generation?: number | undefined

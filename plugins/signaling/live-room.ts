@@ -10,7 +10,7 @@ import { rosterOf, timeOf } from './view.ts'
 /** One who is heard here. */
 export interface Listener extends Ear { member: string, generation: number, cursor: number, expired: ReadonlySet<string>, leasedAt: number, credentialsAt: number }
 
-interface Parts { app: FastifyInstance, store: Store, journal: Journal, onEmpty: () => void, onReaped: () => void }
+interface Parts { app: FastifyInstance, store: Store, journal: Journal, onEmpty: () => void, onReaped: () => void, onDelivered: (ms: number) => void }
 
 /** A shown lease lives for three of these. */
 const beatsPerLease = 3
@@ -29,9 +29,9 @@ export class LiveRoom {
   #entries: Numbered[] = []
   #epoch = ''
   #seq = 0
-  /** The oldest entry that was there to be read, and by pair the negotiation that the entries have come to. */
+  /** The oldest entry that was there to be read, and by pair the version of the negotiation that the entries have come to. */
   #first = 1
-  readonly #negotiations = new Map<string, string>()
+  readonly #negotiations = new Map<string, number>()
   #reading: Promise<void> | undefined
   #again = false
   #isStale = false
@@ -157,17 +157,17 @@ export class LiveRoom {
 
   /** Notes what an entry makes of those after it. */
   #ingest (entry: Numbered): void {
-    const { label: { event, type, from, to, negotiation } } = entry
+    const { label: { event, type, from, to, version } } = entry
     this.#entries.push(entry)
     if (event === 'rtc_state') {
       this.#isStale = true
       return
     }
-    if (from === undefined || negotiation === undefined || to?.length !== 1) return
+    if (from === undefined || version === undefined || to?.length !== 1) return
     const key = pairKey(from, to[0]!)
-    if (type === 'offer') this.#negotiations.set(key, negotiation)
-    // An answer or a candidate was on its way while another offer came.
-    else entry.isStale = (this.#negotiations.get(key) ?? negotiation) !== negotiation
+    // It was on its way while another offer was taken.
+    entry.isStale = version < (this.#negotiations.get(key) ?? 0)
+    if (type === 'offer' && !entry.isStale) this.#negotiations.set(key, version)
   }
 
   #deliver (listener: Listener, entries: readonly Numbered[]): void {
@@ -177,7 +177,10 @@ export class LiveRoom {
       if (seq <= listener.cursor) continue
       listener.cursor = seq
       end = endOf(label, listener)
-      if (!isStale && isFor(label, listener)) given.push({ event: label.event, id: placeOf(this.#epoch, seq), json })
+      if (!isStale && isFor(label, listener)) {
+        given.push({ event: label.event, id: placeOf(this.#epoch, seq), json })
+        if (label.at !== undefined) this.#parts.onDelivered(Math.max(0, Date.now() - label.at))
+      }
       if (end !== undefined) break
     }
     if (given.length > 0) this.#give(listener, given)

@@ -6,7 +6,7 @@ type Of<Type extends SignalInput['type']> = Extract<SignalInput, { type: Type }>
 type Candidates = NonNullable<RtcSignal['candidates']>
 
 /** Where candidates go: with the negotiation that they belong to, after the description that is not there yet, or nowhere. */
-export interface Sorted { negotiation: string | undefined, now: Candidates, early: Early[], stale: number }
+export interface Sorted { negotiation: Negotiation | undefined, now: Candidates, early: Early[], stale: number }
 
 const mostPast = 32
 const mostEarly = 64
@@ -23,12 +23,12 @@ export function offer (room: Room, from: Member, to: Member, signal: Of<'offer'>
     throw new ApiError('conflict', 'the peer has offered at the same time, and joined earlier: answer its offer', { details: { reason: 'glare', offer: open.offer, negotiation_id: open.id } })
   }
   if (open !== undefined) retire(pair, open)
-  pair.negotiation = { id: ids.negotiation, offer: ids.signal, from: from.id, at: Date.now(), isAnswered: false, offerFragment: fragmentOf(signal.description.sdp) }
+  pair.negotiation = { id: ids.negotiation, version: room.version, offer: ids.signal, from: from.id, at: Date.now(), isAnswered: false, offerFragment: fragmentOf(signal.description.sdp) }
   return begun(pair, from.id, ids.negotiation, pair.negotiation.offerFragment)
 }
 
 /** Answers an offer, once; gives back for whom that is, and the candidates that came before it. */
-export function answer (room: Room, from: Member, signal: Of<'answer'>): { to: string, negotiation: string, early: Candidates } {
+export function answer (room: Room, from: Member, signal: Of<'answer'>): { to: string, negotiation: Negotiation, early: Candidates } {
   for (const other of room.members) {
     if (other === from || (signal.to !== undefined && signal.to !== other.id)) continue
     const pair = pairOf(room, from.id, other.id)
@@ -37,7 +37,7 @@ export function answer (room: Room, from: Member, signal: Of<'answer'>): { to: s
     if (negotiation.isAnswered) throw new ApiError('conflict', `the offer ${signal.in_reply_to} is answered`, { details: { reason: 'answered' } })
     negotiation.isAnswered = signal.description.type === 'answer'
     negotiation.answerFragment = fragmentOf(signal.description.sdp)
-    return { to: other.id, negotiation: negotiation.id, early: begun(pair, from.id, negotiation.id, negotiation.answerFragment) }
+    return { to: other.id, negotiation, early: begun(pair, from.id, negotiation.id, negotiation.answerFragment) }
   }
   throw new ApiError('conflict', `the offer ${signal.in_reply_to} does not hold: another has taken its place, or its sender has left`, { details: { reason: 'superseded' } })
 }
@@ -45,7 +45,7 @@ export function answer (room: Room, from: Member, signal: Of<'answer'>): { to: s
 /** Says of each candidate what it belongs to; changes nothing. */
 export function sort (pair: Pair | undefined, from: string, candidates: Candidates, named: string | undefined): Sorted {
   const negotiation = pair?.negotiation
-  const sorted: Sorted = { negotiation: negotiation?.id, now: [], early: [], stale: 0 }
+  const sorted: Sorted = { negotiation, now: [], early: [], stale: 0 }
   for (const candidate of candidates) {
     const fragment = candidate?.usernameFragment ?? undefined
     const place = placeOf(pair, negotiation, from, named, fragment)

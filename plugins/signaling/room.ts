@@ -28,7 +28,8 @@ export interface Member {
   expired: string[]
 }
 
-export interface Negotiation { id: string, offer: string, from: string, at: number, isAnswered: boolean, offerFragment?: string | undefined, answerFragment?: string | undefined }
+/** `version` is that of the room when it began: of two, the greater one holds. */
+export interface Negotiation { id: string, version: number, offer: string, from: string, at: number, isAnswered: boolean, offerFragment?: string | undefined, answerFragment?: string | undefined }
 
 type Candidates = NonNullable<RtcSignal['candidates']>
 /** Candidates that came before the description that they belong to. */

@@ -22,6 +22,8 @@ export interface Speaking {
   /** Throws where the room is not what the caller has seen. */
   check: (room: Room) => void
   onReport: (reported: Reported, signal: Of<'state'>) => void
+  /** The room as a change has left it. */
+  onChange: (room: Room) => void
 }
 
 interface Passed { lines: Line[], recipients: Member[], status: Receipt['status'], negotiation?: string | undefined }
@@ -52,6 +54,7 @@ export async function send (speaking: Speaking, signal: SignalInput): Promise<Re
   }
   const changed = signal.type === 'data' ? { room: speaking.room, result: decide(speaking.room) } : await store.change(room(speaking), decide)
   if (changed === undefined) throw new ApiError('not_found', `no session ${signal.session_id}`)
+  speaking.onChange(changed.room)
   if (signal.type === 'state') for (const one of reported) speaking.onReport(one, signal)
   return await pass(speaking, changed.room, changed.result, id)
 }
@@ -62,14 +65,15 @@ function passOffer (room: Room, from: Member, signal: Of<'offer'>, id: string): 
   const recipients = targetsOf(room, from, signal.to)
   const negotiation = signal.negotiation_id ?? `neg_${id.slice(4)}`
   const lines: Line[] = []
+  room.version++
+  const { version } = room
   for (const to of recipients) {
     const early = offer(room, from, to, signal, { signal: id, negotiation })
     queue(to, { id, from: from.id, bytes: signal.description.sdp.length })
-    lines.push(lineOf(room, from, to, { signal_id: id, type: 'offer', description: signal.description, ...(signal.ice_restart === true && { ice_restart: true }), negotiation_id: negotiation }))
-    if (early.length > 0) lines.push(lineOf(room, from, to, { signal_id: id, type: 'candidate', candidates: early, negotiation_id: negotiation }))
+    lines.push(lineOf(room, from, to, { signal_id: id, type: 'offer', description: signal.description, ...(signal.ice_restart === true && { ice_restart: true }), negotiation_id: negotiation }, version))
+    if (early.length > 0) lines.push(lineOf(room, from, to, { signal_id: id, type: 'candidate', candidates: early, negotiation_id: negotiation }, version))
   }
   room.stats.offers++
-  room.version++
   if (signal.ice_restart === true) room.stats.restarts++
   room.offeredAt ??= Date.now()
   return { lines, recipients, status: statusFor(recipients), negotiation }
@@ -81,9 +85,9 @@ function passAnswer (room: Room, from: Member, signal: Of<'answer'>, id: string)
   queue(to!, { id, from: from.id, bytes: signal.description.sdp.length })
   room.stats.answers++
   room.version++
-  const lines = [lineOf(room, from, to!, { signal_id: id, type: 'answer', description: signal.description, in_reply_to: signal.in_reply_to, negotiation_id: negotiation })]
-  if (early.length > 0) lines.push(lineOf(room, from, to!, { signal_id: id, type: 'candidate', candidates: early, negotiation_id: negotiation }))
-  return { lines, recipients: [to!], status: statusFor([to!]), negotiation }
+  const lines = [lineOf(room, from, to!, { signal_id: id, type: 'answer', description: signal.description, in_reply_to: signal.in_reply_to, negotiation_id: negotiation.id }, negotiation.version)]
+  if (early.length > 0) lines.push(lineOf(room, from, to!, { signal_id: id, type: 'candidate', candidates: early, negotiation_id: negotiation.id }, negotiation.version))
+  return { lines, recipients: [to!], status: statusFor([to!]), negotiation: negotiation.id }
 }
 
 /** Only for those who have tried all else; nothing of it waits for who is not heard. */
@@ -109,10 +113,10 @@ async function sendCandidates (speaking: Speaking, signal: Of<'candidate'>, id: 
     const now = all.filter(({ sorted }) => sorted.now.length > 0)
     const isHeld = all.some(({ sorted }) => sorted.early.length > 0)
     return {
-      lines: now.map(({ from, to, sorted }) => lineOf(room, from, to, { signal_id: id, type: 'candidate', candidates: sorted.now, negotiation_id: sorted.negotiation })),
+      lines: now.map(({ from, to, sorted }) => lineOf(room, from, to, { signal_id: id, type: 'candidate', candidates: sorted.now, negotiation_id: sorted.negotiation?.id }, sorted.negotiation?.version)),
       recipients: now.map(({ to }) => to),
       status: now.length > 0 ? statusFor(now.map(({ to }) => to)) : isHeld ? 'held' : 'stale',
-      negotiation: now[0]?.sorted.negotiation
+      negotiation: now[0]?.sorted.negotiation?.id
     }
   }
   let all = judge(speaking.room)
@@ -128,6 +132,7 @@ async function sendCandidates (speaking: Speaking, signal: Of<'candidate'>, id: 
     return compose(room, all)
   })
   if (changed === undefined) throw new ApiError('not_found', `no session ${signal.session_id}`)
+  speaking.onChange(changed.room)
   return await pass(speaking, changed.room, changed.result, id)
 }
 
@@ -136,9 +141,10 @@ async function pass ({ journal }: Speaking, room: Room, { lines, recipients, sta
   return { status, signal_id: id, session_id: room.id, recipients: recipients.length, ...(negotiation !== undefined && { negotiation_id: negotiation }), version: room.version }
 }
 
-function lineOf (room: Room, from: Member, to: Member, signal: Omit<RtcSignal, 'session_id' | 'from' | 'to' | 'timestamp'>): Line {
-  const data: RtcSignal = { session_id: room.id, ...signal, from: from.id, to: to.id, timestamp: timeOf(Date.now()) }
-  return { label: { event: 'rtc_signal', type: signal.type, to: [to.id], from: from.id, signal: signal.signal_id, negotiation: signal.negotiation_id }, json: JSON.stringify(data) }
+function lineOf (room: Room, from: Member, to: Member, signal: Omit<RtcSignal, 'session_id' | 'from' | 'to' | 'timestamp'>, version?: number): Line {
+  const now = Date.now()
+  const data: RtcSignal = { session_id: room.id, ...signal, from: from.id, to: to.id, timestamp: timeOf(now) }
+  return { label: { event: 'rtc_signal', type: signal.type, to: [to.id], from: from.id, signal: signal.signal_id, version, at: now }, json: JSON.stringify(data) }
 }
 
 function targetsOf ({ members }: Room, from: Member, to: string | undefined): Member[] {

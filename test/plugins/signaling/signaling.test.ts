@@ -150,7 +150,69 @@ describe('signals', () => {
   })
 })
 
+describe('limits', () => {
+  test('a participant that sends more than 50 signals a second, after a burst of 200, is told so; another is not', { timeout: 60_000 }, async ({ url }) => {
+    const [ada, ben] = await pair(url)
+
+    const flood = await Promise.all(Array.from({ length: 260 }, async () => (await ben.send('ice-candidate', { candidate: candidate('b1') })).status))
+    const other = await ada.send('ice-candidate', { candidate: candidate('a1') })
+
+    expect(flood.filter((status) => status === 202).length).toBeGreaterThanOrEqual(200)
+    expect(flood.filter((status) => status === 429).length).toBeGreaterThan(0)
+    expect(other.status).toBe(202)
+  })
+
+  test('of candidates that wait for their offer the newest 64 are kept', async ({ url }) => {
+    const [ada, ben] = await pair(url)
+
+    for (let i = 0; i < 4; i++) await ben.send('ice-candidate', { candidates: Array.from({ length: 25 }, (_, port) => candidate('b1', 100 * i + port + 1)) })
+    await ben.offer('b1')
+
+    await expect.poll(() => ada.signals.length).toBe(2)
+    expect(ada.signals[1]!.candidates).toHaveLength(64)
+    expect(ada.signals[1]!.candidates!.at(-1)).toEqual(candidate('b1', 325))
+  })
+
+  test('what waits for who does not listen is bounded, and what does not fit is refused', async ({ url }) => {
+    const [ada, ben] = await pair(url)
+    ada.hangUp()
+    await expect.poll(() => ben.types).toContain('participant_reconnecting')
+    const large = (i: number) => ({ description: { type: 'offer', sdp: sdp(`b${i}`, `a=x:${'y'.repeat(30_000)}\r\n`) } })
+
+    const statuses = [await ben.send('offer', large(1)), await ben.send('offer', large(2)), await ben.send('offer', large(3))]
+
+    expect(statuses.map(({ status }) => status)).toEqual([202, 202, 409])
+    expect(statuses[2]!.json.error!.details).toMatchObject({ reason: 'queue_full' })
+  })
+
+  test('data are relayed for nobody who has not tried all else, and are at most 16 KiB', async ({ url }) => {
+    const [ada, ben] = await pair(url)
+
+    const early = await ben.send('data', { to: ada.id, data: 'hello' })
+    const large = await ben.send('data', { to: ada.id, data: 'é'.repeat(10_000) })
+    const broken = await ben.send('data', { to: ada.id, data: 'a', encoding: 'base64' })
+
+    expect([early, large, broken].map(({ status }) => status)).toEqual([409, 413, 400])
+  })
+})
+
 describe('presence', () => {
+  test('a signal that nobody fetched within 10 s is void, and its sender is told', { timeout: 40_000 }, async ({ url }) => {
+    const [ada, ben] = await pair(url)
+    const last = ada.lastId!
+    ada.hangUp()
+    await expect.poll(() => ben.types).toContain('participant_reconnecting')
+
+    const { json: { signal_id: id, status } } = await ben.offer('b1')
+    await expect.poll(() => ben.heard.filter(({ data }) => data.type === 'signal_expired').map(({ data }) => data)).toMatchObject([{ signal_id: id, participant_id: ada.id }])
+    ada.heard.length = 0
+    await ada.listen({ 'last-event-id': last })
+    await ben.offer('b2')
+
+    expect(status).toBe('queued')
+    await expect.poll(() => ada.signals.map(({ description }) => description?.sdp)).toEqual([sdp('b2')])
+  })
+
   test('who comes back goes on where it was', async ({ url }) => {
     const [ada, ben] = await pair(url)
     const last = ada.lastId!
@@ -174,6 +236,40 @@ describe('presence', () => {
 
     await expect.poll(() => ada.ended).toBe('taken_over')
     await expect.poll(() => ben.types).toEqual(['welcome', 'participant_restarted'])
+  })
+
+  test('a Last-Event-ID that is none begins with a gap and all who are there', async ({ url }) => {
+    const [ada, ben] = await pair(url)
+    ada.heard.length = 0
+
+    await ada.listen({ 'last-event-id': 'nothing' })
+
+    await expect.poll(() => ada.types).toEqual(['end', 'welcome', 'gap', 'resync'])
+    expect(ada.heard[2]!.data).toMatchObject({ reason: 'invalid_id' })
+    expect(ada.roster.ids).toEqual([`${ada.id} joined`, `${ben.id} joined`].sort())
+  })
+
+  test('an admin may take a participant out, and close a room', async ({ url }) => {
+    const [ada, ben] = await pair(url)
+
+    const removed = await call(url, 'DELETE', `/sessions/${ada.session}/participants/${ben.id}`, undefined, as('admin'))
+    const closed = await call(url, 'DELETE', `/sessions/${ada.session}`, undefined, as('admin'))
+
+    expect([removed.status, closed.status]).toEqual([200, 200])
+    await expect.poll(() => [ben.ended, ada.ended]).toEqual(['left', 'session_closed'])
+    expect((await ada.offer()).status).toBe(404)
+  })
+
+  test('what happens is counted', async ({ app, url }) => {
+    const [ada, ben] = await pair(url)
+    const { json } = await ben.offer('b1')
+    await ada.answer(json.signal_id)
+    await ben.send('state', { to: ada.id, connection_state: 'connected', route: { local: 'host', remote: 'relay' } })
+
+    const metrics = await app.metrics.registry.metrics()
+
+    for (const line of [/^muxi_api_rtc_signals_total\{type="offer",status="delivered"\} \d/m, /^muxi_api_rtc_connections_total\{outcome="connected"\} \d/m, /^muxi_api_rtc_routes_total\{local="host",remote="relay",protocol="udp"\} \d/m, /^muxi_api_rtc_connect_duration_seconds_count [1-9]/m, /^muxi_api_rtc_delivery_seconds_count [1-9]/m]) expect.soft(metrics).toMatch(line)
+    expect((await ada.read()).json).toMatchObject({ status: 'connected', stats: { offers: 1, answers: 1, time_to_connect_ms: expect.any(Number) } })
   })
 
   test('peers that fail are led from step to step', async ({ url }) => {
