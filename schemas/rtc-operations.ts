@@ -92,21 +92,21 @@ const signal = (operationId: string, summary: string, description: string) => ({
 export const rtcOfferSend = {
   ...signal('rtc_offer_send', 'Offer a connection to a peer', 'Begins a negotiation, and takes the place of the one before. Where both offer at once, the offer of the one who joined earlier holds, and the other one is refused with 409.'),
   body: OfferInput,
-  failures: ['conflict', 'precondition_failed', 'precondition_required'],
+  failures: ['not_found', 'conflict', 'precondition_failed', 'precondition_required'],
   response: { 202: Receipt }
 } satisfies Contract
 
 export const rtcAnswerSend = {
   ...signal('rtc_answer_send', 'Answer the offer of a peer', '409 when that offer is answered, or another has taken its place.'),
   body: AnswerInput,
-  failures: ['conflict', 'precondition_failed'],
+  failures: ['not_found', 'conflict', 'precondition_failed'],
   response: { 202: Receipt }
 } satisfies Contract
 
 export const rtcCandidateSend = {
   ...signal('rtc_candidate_send', 'Tell a peer where it may reach you', 'ICE candidates, one or several. They reach the peer after the offer or answer that they belong to, and never a later negotiation.'),
   body: CandidateInput,
-  failures: ['conflict', 'precondition_failed'],
+  failures: ['not_found', 'conflict', 'precondition_failed'],
   response: { 202: Receipt }
 } satisfies Contract
 
@@ -117,7 +117,7 @@ export const rtcStateSend = {
   tags,
   headers: ParticipantToken,
   body: StateInput,
-  failures: ['conflict'],
+  failures: ['not_found', 'conflict'],
   response: { 202: Receipt }
 } satisfies Contract
 
@@ -128,7 +128,7 @@ export const rtcDataSend = {
   tags,
   headers: ParticipantToken,
   body: DataInput,
-  failures: ['conflict'],
+  failures: ['not_found', 'conflict'],
   response: { 202: Receipt }
 } satisfies Contract
 
