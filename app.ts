@@ -12,6 +12,7 @@ import chat from './plugins/chat/index.ts'
 import cluster from './plugins/cluster/index.ts'
 import connections from './plugins/connections/index.ts'
 import core from './plugins/core.ts'
+import demo from './plugins/demo/index.ts'
 import discovery from './plugins/discovery.ts'
 import errors from './plugins/errors/index.ts'
 import etag from './plugins/etag.ts'
@@ -31,6 +32,8 @@ import rateLimit from './plugins/rate-limit/index.ts'
 import reload from './plugins/reload/index.ts'
 import security from './plugins/security.ts'
 import signaling from './plugins/signaling/index.ts'
+import socket from './plugins/socket/index.ts'
+import upgrades, { Message } from './plugins/socket/upgrades.ts'
 import sse from './plugins/sse/index.ts'
 import telemetry from './plugins/telemetry/index.ts'
 import { createLogger } from './plugins/telemetry/logger.ts'
@@ -56,6 +59,7 @@ const plugins = [
   operations, // before every plugin that adds a route, so that it sees them all
   inner,
   telemetry, // before all that can refuse a request: a refusal has an id and a line, too
+  upgrades, // before all that can refuse a request: a refused upgrade must close
   arrival,
   reload,
   security,
@@ -80,9 +84,11 @@ const plugins = [
   sse,
   signaling,
   chat,
+  socket,
   openapi,
   discovery, // before the routes that it looks at
   hosts,
+  demo,
   mcp
 ]
 
@@ -135,8 +141,8 @@ function timesOf ({ api: { request_timeout_ms: requestTimeout } }: Config): obje
 
 /** With a certificate: HTTP/2 and, by ALPN, HTTP/1.1 on the same port. */
 function tlsOf ({ api: { tls_cert: cert, tls_key: key, tls_min_version: version } }: Config): object {
-  if (cert === undefined || key === undefined) return {}
+  if (cert === undefined || key === undefined) return { http: { IncomingMessage: Message } }
   // As much as HTTP/1.1 takes by default.
   const settings = { maxHeaderListSize: 16_384 }
-  return { http2: true, https: { allowHTTP1: true, settings, cert: readFileSync(cert), key: readFileSync(key), minVersion: `TLSv${version}` } }
+  return { http2: true, https: { allowHTTP1: true, Http1IncomingMessage: Message, settings, cert: readFileSync(cert), key: readFileSync(key), minVersion: `TLSv${version}` } }
 }

@@ -38,7 +38,8 @@ async function stop (app: FastifyInstance, idle: () => Promise<void>): Promise<v
   app.server.close()
   const { drain_timeout_ms: ms } = app.config.api
   app.connections.drain(Math.min(slicesMs, ms / 2)).catch(() => {})
-  await Promise.race([idle(), sleep(ms, undefined, { ref: false })])
+  // Tasks run without a request, and so do the chats of sockets.
+  await Promise.race([Promise.all([idle(), app.mcp.idle(), app.sockets.idle()]), sleep(ms, undefined, { ref: false })])
   await app.close()
 }
 

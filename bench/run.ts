@@ -8,7 +8,8 @@ const scenarios: Record<string, () => Promise<{ default: (options: Options) => P
   rest: async () => await import('./scenarios/rest.ts'),
   keys: async () => await import('./scenarios/keys.ts'),
   sse: async () => await import('./scenarios/sse.ts'),
-  mcp: async () => await import('./scenarios/mcp.ts')
+  mcp: async () => await import('./scenarios/mcp.ts'),
+  socket: async () => await import('./scenarios/socket.ts')
 }
 
 const usage = `Measures the CPU time of muxi-api per unit of work, against bare peers in the same run.

@@ -6,10 +6,14 @@ import type { Departure } from '../core/departure.ts'
 /** What is to be called, and how. */
 export type Call = Pick<InjectOptions, 'method' | 'url' | 'payload'> & {
   traceparent?: string | undefined
+  /** Besides those of the caller that hold for all operations. */
+  headers?: Record<string, string> | undefined
   /** Ends the call earlier than its caller's leaving does. */
   until?: Departure | undefined
   /** Hears of the answer while it is made, where the operation tells of it. */
   heard?: FastifyRequest['heard']
+  /** The id of the call, where one request makes many; that of the request when absent. */
+  requestId?: string
 }
 
 declare module 'fastify' {
@@ -20,8 +24,8 @@ declare module 'fastify' {
     call: (options: Call) => Promise<LightMyRequestResponse>
     /** Of a request that came through `call`: what ends it, where that is not its caller's leaving. */
     until: Departure | undefined
-    /** Of a request that came through `call`: who hears of the answer while it is made. */
-    heard: ((event: { event: string, data: unknown }) => void) | undefined
+    /** Of a request that came through `call`: who hears of the answer while it is made, and may make it wait. */
+    heard: ((event: { event: string, data: unknown }) => void | Promise<void>) | undefined
   }
 }
 
@@ -37,12 +41,13 @@ export default fp(async (app) => {
   app.decorateRequest('outer')
   app.decorateRequest('until')
   app.decorateRequest('heard')
-  app.decorateRequest('call', async function (this: FastifyRequest, { traceparent = this.traceparent, until, heard, ...options }) {
+  app.decorateRequest('call', async function (this: FastifyRequest, { traceparent = this.traceparent, headers: more, until, heard, requestId = this.id, ...options }) {
     const id = `${secret}${++count}`
     const headers: Record<string, string> = {
       'x-muxi-inner': id,
-      'x-request-id': this.id,
-      traceparent
+      'x-request-id': requestId,
+      traceparent,
+      ...more
     }
     for (const name of passed) if (typeof this.headers[name] === 'string') headers[name] = this.headers[name]
     if (options.payload !== undefined) headers['content-type'] = 'application/json'

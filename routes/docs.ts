@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { openapiGet, openapiNextGet } from '../schemas/docs.ts'
+import { asyncapiGet, openapiGet, openapiNextGet } from '../schemas/docs.ts'
 
 type Document = { openapi: string }
 
@@ -9,6 +9,8 @@ const docs: FastifyPluginAsyncTypebox = async (app) => {
   app.get('/openapi.json', { schema: openapiGet, config, serializerCompiler: once }, async () => app.openapi() as Document)
 
   app.get('/openapi-3.2.json', { schema: openapiNextGet, config, serializerCompiler: once }, async () => app.openapiNext() as Document)
+
+  app.get('/asyncapi.json', { schema: asyncapiGet, config, serializerCompiler: once }, async () => app.asyncapi() as { asyncapi: string })
 }
 
 /** Makes a document into text once; failures are made anew. */

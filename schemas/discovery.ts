@@ -31,3 +31,10 @@ export const docsMcpGet = {
   tags: ['docs'],
   response: { 200: media('A page for people', 'text/html') }
 } satisfies Contract
+
+export const docsWebrtcGet = {
+  operationId: 'docs_webrtc_get',
+  summary: 'Try WebRTC rooms in a page',
+  tags: ['docs'],
+  response: { 200: media('A page for people', 'text/html') }
+} satisfies Contract

@@ -11,6 +11,14 @@ export const openapiGet = {
   response: { 200: document('3.1.0') }
 } satisfies Contract
 
+export const asyncapiGet = {
+  operationId: 'asyncapi_get',
+  summary: 'Read the AsyncAPI document of the socket',
+  description: 'Version 3.0: every frame of `ws_connect`, in both directions.',
+  tags: ['docs'],
+  response: { 200: Type.Object({ asyncapi: Type.String({ examples: ['3.0.0'] }) }, { additionalProperties: true, description: 'An AsyncAPI document, version 3.0' }) }
+} satisfies Contract
+
 export const openapiNextGet = {
   operationId: 'openapi_next_get',
   summary: 'Read the same document as OpenAPI 3.2',

@@ -4,9 +4,8 @@ import type { Contract } from './contract.ts'
 import { eventStream, gapEvent } from './event-stream.ts'
 import { AnswerInput, CandidateInput, DataInput, Media, OfferInput, ParticipantId, Receipt, RtcJoined, RtcSession, RtcSessionId, StateInput, participantToken, rtcEnd, rtcSignal, rtcState, sessionStates } from './rtc.ts'
 
-const ParticipantToken = Type.Object({ 'x-participant-token': participantToken })
-/** For reads that an admin may do without being there. */
-const MaybeToken = Type.Object({ 'x-participant-token': Type.Optional(participantToken) })
+/** Who comes without it is told, as all who are not there, that there is no such session. */
+const ParticipantToken = Type.Object({ 'x-participant-token': Type.Optional(participantToken) })
 const Params = Type.Object({ session_id: RtcSessionId })
 const ParticipantParams = Type.Object({ session_id: RtcSessionId, participant_id: ParticipantId })
 const ParticipantInput = Type.Object({ user_id: Type.Optional(UserId) }, { title: 'RtcParticipantInput', additionalProperties: false, examples: [{ user_id: 'u43' }] })
@@ -37,7 +36,7 @@ export const rtcSessionGet = {
   description: 'For its participants and for admins; to all others there is none.',
   tags,
   params: Params,
-  headers: MaybeToken,
+  headers: ParticipantToken,
   response: { 200: RtcSession }
 } satisfies Contract
 
@@ -56,7 +55,7 @@ export const rtcSessionDelete = {
   description: 'For who opened it, and for admins. It can be read for five more minutes.',
   tags,
   params: Params,
-  headers: MaybeToken,
+  headers: ParticipantToken,
   response: { 200: Type.Object({ status: Type.Literal('closed'), session_id: RtcSessionId }, { title: 'RtcSessionClosed' }) }
 } satisfies Contract
 
@@ -77,7 +76,7 @@ export const rtcParticipantDelete = {
   description: 'The last one to leave closes it. Admins need no `X-Participant-Token`.',
   tags,
   params: ParticipantParams,
-  headers: MaybeToken,
+  headers: ParticipantToken,
   response: { 200: Type.Object({ status: Type.Literal('left'), session_id: RtcSessionId, participant_id: ParticipantId }, { title: 'RtcParticipantLeft' }) }
 } satisfies Contract
 

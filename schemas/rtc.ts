@@ -6,7 +6,7 @@ export const RtcSessionId = Type.String({ pattern: '^rtc_[A-Za-z0-9_-]{1,64}$', 
 export const ParticipantId = Type.String({ pattern: '^prt_[A-Za-z0-9_-]{1,64}$', description: 'The participant', examples: ['prt_A'] })
 export const SignalId = Type.String({ pattern: '^sig_[A-Za-z0-9_-]{1,64}$', description: 'The signal', examples: ['sig_17'] })
 export const NegotiationId = Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$', description: 'One offer, its answer and their candidates; a new one with each offer', examples: ['neg_3'] })
-export const participantToken = Type.String({ minLength: 1, maxLength: 128, description: 'What `participant_token` was when the participant joined: it alone speaks for the participant', examples: ['Qm3xT0aPz1LkQm3xT0aPz1LkQm3xT0aPz1LkQm3xT0a'] })
+export const participantToken = Type.String({ minLength: 1, maxLength: 128, description: 'What `participant_token` was when the participant joined: it alone speaks for the participant, and without it there is no such session', examples: ['Qm3xT0aPz1LkQm3xT0aPz1LkQm3xT0aPz1LkQm3xT0a'] })
 
 export const sessionStates = ['new', 'connecting', 'connected', 'disconnected', 'failed', 'closed'] as const
 /** As `RTCPeerConnection.connectionState` (W3C WebRTC, section 4.4.2). */

@@ -14,6 +14,7 @@ export async function contractDocuments (): Promise<Record<string, string>> {
   const files = {
     'openapi.json': json(app.openapi()),
     'openapi-3.2.json': json(app.openapiNext()),
+    'asyncapi.json': json(app.asyncapi()),
     'mcp-tools.json': json({ tools: [...app.mcp.tools.values()].map(({ definition }) => definition) }),
     'docs/reference/operations.md': operationsTable(app),
     'docs/migration.md': migrationPage(app)

@@ -4,6 +4,7 @@ import { reasonAgainst } from '../plugins/mcp/tools.ts'
 import { as, sharedWith, type Shared } from './app.ts'
 import { inputFor } from './inputs.ts'
 import { Tail } from './plugins/events/tail.ts'
+import { refused, SocketPeer } from './plugins/socket/peer.ts'
 
 type Operation = FastifyInstance['operations'][number]
 interface Answer { statusCode: number, body: string }
@@ -140,6 +141,40 @@ test.for(['log_stream', 'trace_stream'].flatMap((id) => (['the key', 'a ticket i
   expect([tail.status, tail.of('end').map(({ data }) => data.reason), again.status]).toEqual([200, ['unauthorized'], 401])
 })
 
+const upgrades = {
+  Authorization: (headers) => [headers, []],
+  'a subprotocol': ({ authorization }) => [{}, authorization === undefined ? ['muxi.v1'] : ['muxi.v1', authorization.replace('Bearer ', 'bearer.')]]
+} as const satisfies Record<string, (headers: Headers) => [Headers, string[]]>
+
+test.for((Object.keys(upgrades) as (keyof typeof upgrades)[]).flatMap((way) => everyCaller.map((caller) => [caller, way] as const)))('%s opens a socket where its level is that of a user, and does over it what its level may, shown in %s', async ([caller, way], { app, core, url }) => {
+  const expected = levelOf(caller, true) === 0 ? 'unauthorized' : 'let through'
+  const [headers, protocols] = upgrades[way](await callers[caller].headers({ app, core }))
+  if (expected === 'unauthorized') {
+    expect(await refused(url, { headers }, protocols)).toMatchObject({ status: 401, code: 'unauthorized' })
+    return
+  }
+  const peer = await SocketPeer.open(url, { headers }, protocols)
+  const ids = { session_id: 'rtc_nothere', participant_id: 'prt_nobody' }
+  peer.send('chat', 'chat', { content: 'Hello', ...user })
+  peer.send('chat', 'agent', { content: 'Hello', agent_id: 'greeter', ...user })
+  peer.send('rtc_subscribe', 'subscribe', { ...ids, participant_token: 'x' })
+  peer.send('rtc_signal', 'signal', { type: 'candidate', ...ids, candidate: null })
+  peer.send('rtc_leave', 'leave', ids)
+  for (const id of ['chat', 'agent', 'subscribe', 'signal', 'leave']) await expect.poll(() => peer.frames.some((frame) => frame.id === id && ['chat_end', 'error'].includes(frame.type)), { timeout: 5_000 }).toBe(true)
+  peer.close()
+
+  expect(peer.of('chat_end').map(({ id }) => id).sort()).toEqual(['agent', 'chat'])
+  expect(peer.of('error').map(({ id, data }) => `${id}: ${data.code}`).sort()).toEqual(['leave: not_found', 'signal: not_found', 'subscribe: not_found'])
+})
+
+test('a ticket in the query opens a socket, once', async ({ app, url }) => {
+  const ticket = await ticketOf({ app }, as('user'))
+  const peer = await SocketPeer.open(`${url}/api/v1/ws?ticket=${ticket}`, {})
+  peer.close()
+
+  expect(await refused(`${url}/api/v1/ws?ticket=${ticket}`)).toMatchObject({ status: 401 })
+})
+
 test('the matrix has operations of every level, tools and others', ({ app }) => {
   const kinds = shown(app).map((operation) => `${operation.access} ${reasonAgainst(operation) === undefined ? 'tool' : 'no tool'}`)
 
@@ -178,7 +213,8 @@ test('a key that is bound to a user opens no operation for another user, whateve
 })
 
 test.for(['HEAD', 'OPTIONS', 'GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'TRACE', 'PROPFIND'])('%s of an admin route gives a user nothing', async (method, { app }) => {
-  const urls = new Set(shown(app).filter(({ access }) => access === 'admin').map((operation) => inputOf(operation).url))
+  const others = new Set(shown(app).filter((operation) => operation.access !== 'admin' && operation.method === method).map(({ url }) => url))
+  const urls = new Set(shown(app).filter(({ access, url }) => access === 'admin' && !others.has(url)).map((operation) => inputOf(operation).url))
   const answers: { url: string, statusCode: number, data: boolean }[] = []
   for (const url of urls) {
     const { statusCode, body } = await app.inject({ method: method as 'GET', url, headers: as('user') })

@@ -23,7 +23,7 @@ export async function checkServer (place: Place, api: Config['api'], means: Mean
     check('ready', 'readiness', async () => await ready(place, means.release)),
     checkForwarding(place, means.adminKey),
     ...(means.say === undefined ? [] : [checkStream(place, means.key, means.say)]),
-    checkSocket(place),
+    checkSocket(place, means.key),
     checkMcp(place, api, means.key)
   ])]
 }

@@ -105,7 +105,7 @@ async function collect (events: AsyncIterable<ChatEvent>, exchange: Exchange, he
   let text = ''
   let message: Partial<RoutedMessage> = {}
   for await (const one of events) {
-    heard?.(one)
+    await heard?.(one)
     const { event, data } = one
     if (event === 'message_start') message = data
     else if (event === 'content') text = data.replace === true ? data.content : text + data.content

@@ -34,11 +34,14 @@ const nobody = { answers: [], silent: [] }
 /** Knows every stream that is open: limits them by key, lists and closes them over all instances, ends them when this one stops. */
 export default fp(async (app) => {
   const { audit, cluster, metrics } = app
-  for (const kind of kinds) metrics.streams.set({ kind }, 0)
+  for (const kind of kinds) if (kind !== 'socket') metrics.streams.set({ kind }, 0)
   const registry = new Registry({
     instance: cluster.id,
     most: () => app.config.api.streams_per_caller,
-    onChange: (kind, by) => { metrics.streams.inc({ kind }, by) }
+    onChange: (kind, by) => {
+      if (kind === 'socket') metrics.sockets.inc(by)
+      else metrics.streams.inc({ kind }, by)
+    }
   })
   const answerTo = (question: Question): Answer => 'list' in question ? registry.list(question.list) : { closed: registry.close(question.close) }
   const others = cluster.kind === 'memory' ? undefined : createQuestions(app, 'connections', answerTo)

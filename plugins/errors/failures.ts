@@ -18,6 +18,8 @@ const meanings: Record<Documented, Meaning> = {
   payload_too_large: { meaning: 'The body is too large', example: 'Request body is too large' },
   unsupported_media_type: { meaning: 'The body is not JSON, or an attachment is of another type than it says', example: 'send the body as Content-Type: application/json' },
   unprocessable: { meaning: 'The `Idempotency-Key` was used with another request', example: 'this Idempotency-Key was used with another request' },
+  upgrade_required: { meaning: 'This operation is a WebSocket; `Upgrade` says so', example: 'this is a WebSocket: connect to it as one, over HTTP/1.1' },
+  precondition_required: { meaning: 'This change is made under a condition alone: send `If-Match`', example: 'send If-Match with the ETag of the session' },
   headers_too_large: { meaning: 'The headers, or the URL with them, are larger than 16 KiB', example: 'the headers have more than 16 KiB' },
   rate_limited: { meaning: 'Too many calls; `Retry-After` says when to come back', example: 'more than 600 units in a minute; come back in 42 s', details: { limit: 600, retry_after: 42 } },
   internal_error: { meaning: 'A fault of this server; report the request id', example: 'this server failed; report the request id' },
@@ -28,7 +30,7 @@ const meanings: Record<Documented, Meaning> = {
   core_timeout: { meaning: 'The MUXI Core did not answer in time', example: 'the MUXI Core did not answer within 30000 ms' }
 }
 /** The others come from no operation: what has no route, and what the parser of HTTP refuses. */
-type Documented = Exclude<ErrorCode, 'method_not_allowed' | 'upgrade_required' | 'precondition_required'>
+type Documented = Exclude<ErrorCode, 'method_not_allowed'>
 
 /** A failed answer of a contract; `codes` tells documents which it can carry. */
 interface Failure { description: string, content: object, codes: ErrorCode[] }

@@ -1,7 +1,7 @@
 import type { FastifyRequest, InjectOptions } from 'fastify'
 import type { Departure } from '../../core/departure.ts'
 import { ApiError, bodyOf } from '../../errors.ts'
-import type { Tool } from './tools.ts'
+import { headerOf, type Tool } from './tools.ts'
 
 /** What a tool call came to: the JSON that the operation answered, or the error body of its failure. */
 export interface Outcome { json: string, failed: boolean }
@@ -59,15 +59,19 @@ export function noteCall (request: FastifyRequest, { tool, code, started }: { to
 }
 
 /** URL and body of a call. What the contract does not know goes where the contract will refuse it by name. */
-function targetOf ({ operation: { method, url, contract }, places }: Tool, args: Record<string, unknown>): Pick<InjectOptions, 'method' | 'url' | 'payload'> | ApiError {
+function targetOf ({ operation: { method, url, contract }, places }: Tool, args: Record<string, unknown>): Pick<InjectOptions, 'method' | 'url' | 'payload'> & { headers: Record<string, string> } | ApiError {
   const rest = contract.body !== undefined ? 'body' : 'querystring'
   const query = new URLSearchParams()
   const body: Record<string, unknown> = {}
+  const headers: Record<string, string> = {}
   let path = url
   for (const [name, value] of Object.entries(args)) {
     const place = places.get(name) ?? rest
     if (place === 'body') body[name] = value
-    else if (place === 'querystring') query.append(name, typeof value === 'string' ? value : JSON.stringify(value))
+    else if (place === 'headers') {
+      if (typeof value !== 'string' || !/^[\x21-\x7e]{1,512}$/.test(value)) return refused(name, 'must be the token, as it was given')
+      headers[headerOf[name]!] = value
+    } else if (place === 'querystring') query.append(name, typeof value === 'string' ? value : JSON.stringify(value))
     else {
       // As a piece of a path these would name another operation.
       if (typeof value !== 'string' || /^\.{0,2}$/.test(value)) return refused(name, typeof value === 'string' ? 'cannot be empty, . or ..' : 'must be string')
@@ -81,6 +85,7 @@ function targetOf ({ operation: { method, url, contract }, places }: Tool, args:
   const search = query.toString()
   return {
     method: method as InjectOptions['method'],
+    headers,
     url: search === '' ? path : `${path}?${search}`,
     ...(contract.body !== undefined && { payload: JSON.stringify(body) })
   }

@@ -4,6 +4,7 @@ import { measure } from './measure.ts'
 import type { About, Offer } from './offer.ts'
 import { capabilitiesOf, limitKey } from './server.ts'
 import { subsetOf } from './subset.ts'
+import { declares, shaped } from './tasks/wire.ts'
 
 /** The revision whose JSON answers are made here, and the keys of its envelope (MCP 2026-07-28, `_meta`). */
 const revision = '2026-07-28'
@@ -16,7 +17,7 @@ const serverKey = 'io.modelcontextprotocol/serverInfo'
 type Direct =
   { id: string, method: 'server/discover' } |
   { id: string, method: 'tools/list' } |
-  { id: string, method: 'tools/call', name: string, args: Record<string, unknown>, traceparent: unknown }
+  { id: string, method: 'tools/call', name: string, args: Record<string, unknown>, traceparent: unknown, takesTasks: boolean }
 
 interface Message { jsonrpc?: unknown, id?: unknown, method?: unknown, params?: { _meta?: Record<string, unknown>, name?: unknown, arguments?: unknown, cursor?: unknown } }
 
@@ -36,11 +37,11 @@ export function answerDirectly (offer: Offer, request: FastifyRequest): Promise<
     measure(offer, request, { method, started })
     return json
   }
-  if (direct.method === 'server/discover') return isCompact ? undefined : measured(Promise.resolve(discovered(id, about, JSON.stringify(capabilitiesOf(features)))))
+  if (direct.method === 'server/discover') return isCompact ? undefined : measured(Promise.resolve(discovered(id, about, JSON.stringify(shaped(capabilitiesOf(features), revision)))))
   if (direct.method === 'tools/list') return measured(listing.json(request).then((members) => listed(id, members, about)))
-  const { name, args, traceparent } = direct
+  const { name, args, traceparent, takesTasks } = direct
   const tool = isCompact || !includes(name) ? undefined : tools.get(name)
-  if (tool === undefined) return undefined
+  if (tool === undefined || (takesTasks && offer.tasks.supportOf(name) !== undefined)) return undefined
   return callTool(tool, args, request, { traceparent }).then((outcome) => {
     measure(offer, request, { method, tool: name, error: outcome.failed ? 'tool_error' : undefined, started })
     return called(id, outcome, about, request)
@@ -62,7 +63,7 @@ function directOf ({ headers, body }: FastifyRequest): Direct | undefined {
   if (method !== 'tools/call' || typeof name !== 'string' || headers['mcp-name'] !== name || !isRecord(args)) return undefined
   // Who wants to hear of the progress is answered with a stream.
   if (meta.progressToken !== undefined) return undefined
-  return { id: encoded, method, name, args, traceparent: meta.traceparent }
+  return { id: encoded, method, name, args, traceparent: meta.traceparent, takesTasks: declares(meta[capabilitiesKey] as object) }
 }
 
 /** `capabilities` is JSON. */

@@ -17,6 +17,7 @@ import { callsIn, refusalOf } from './revisions.ts'
 import { createServer } from './server.ts'
 import { createSessions, type Sessions } from './sessions/index.ts'
 import { subsetOf } from './subset.ts'
+import { createTasks } from './tasks/index.ts'
 import { toolsOf, type Tool } from './tools.ts'
 
 export interface Mcp {
@@ -36,6 +37,8 @@ export interface Mcp {
   bridge: Bridge
   /** The transport of revision 2024-11-05. */
   sse: Pick<Sessions, 'open' | 'send'>
+  /** Resolves when no task runs at this instance. */
+  idle: () => Promise<void>
   /** Gives what is no JSON, or takes no stream, the error of JSON-RPC; leaves every other failure to the server. */
   refuse: (error: FastifyError, request: FastifyRequest, reply: FastifyReply) => FastifyReply
 }
@@ -56,7 +59,9 @@ export default fp(async (app) => {
   const features: Feature[] = agentFeatures(app, changes)
   const listing = new Listing(app, tools, features)
   const requestState = createRequestState(app)
-  const offer: Offer = { app, about, tools, features, listing, requestState }
+  const tasks = createTasks({ app, tools, features, requestState })
+  features.push(tasks.feature)
+  const offer: Offer = { app, about, tools, features, listing, requestState, tasks }
   const factory: McpServerFactory = ({ authInfo }) => createServer(offer, (authInfo!.extra as { request: FastifyRequest }).request)
   const onError = (error: Error) => { app.log.debug({ err: error }, 'mcp') }
   const modern = createMcpHandler(factory, { legacy: 'reject', onerror: onError, bus: busOf(changes) })
@@ -105,6 +110,7 @@ export default fp(async (app) => {
         return await sessions.send(request, id)
       }
     },
+    idle: tasks.idle,
     refuse: (error, request, reply) => {
       const failure = failureOf(error)
       if (failure.code !== 'bad_request' && failure.code !== 'unsupported_media_type' && failure.code !== 'not_acceptable') throw error
@@ -118,7 +124,10 @@ export default fp(async (app) => {
   app.addHook('onReady', async () => {
     for (const [name, tool] of toolsOf(app.operations)) tools.set(name, tool)
   })
-  app.addHook('preClose', async () => { await modern.close() })
+  app.addHook('preClose', async () => {
+    await tasks.close()
+    await modern.close()
+  })
   app.addHook('onClose', async () => { await changes.close() })
 }, { name: 'mcp', dependencies: ['auth', 'core', 'inner', 'operations'] })
 

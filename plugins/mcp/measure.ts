@@ -1,8 +1,9 @@
-import { ProtocolErrorCode, Server, SUPPORTED_PROTOCOL_VERSIONS, type CallToolResult, type Implementation, type JSONRPCRequest, type Result, type ServerContext, type ServerOptions } from '@modelcontextprotocol/server'
+import { ProtocolErrorCode, Server, SUPPORTED_PROTOCOL_VERSIONS, type CallToolResult, type Implementation, type InitializeResult, type JSONRPCRequest, type Result, type ServerContext, type ServerOptions } from '@modelcontextprotocol/server'
 import type { FastifyRequest } from 'fastify'
 import { noteCall } from './call.ts'
 import { metaTools } from './compact.ts'
 import type { Offer } from './offer.ts'
+import { isHandle, shaped } from './tasks/wire.ts'
 
 type Handler = (request: JSONRPCRequest, context: ServerContext) => Promise<Result>
 
@@ -33,7 +34,7 @@ export class MeasuredServer extends Server {
 
   /** Of every handler, also of those that the SDK sets itself. */
   protected override _wrapHandler (method: string, handler: Handler): Handler {
-    const wrapped = super._wrapHandler(method, handler)
+    const wrapped = shapedBy(method, handler, (own) => super._wrapHandler(method, own))
     return async (message, context) => {
       const started = performance.now()
       try {
@@ -55,5 +56,26 @@ export class MeasuredServer extends Server {
     const tool = isOwn || metaNames.has(name ?? '') ? name : isAgents ? 'tool_agent' : undefined
     measure(this.#offer, this.#request, { method, tool, error, started })
     if (name !== undefined && !isOwn) noteCall(this.#request, { tool: name, code: error, started })
+  }
+}
+
+/** As `check` lets it pass; but a task is no answer of a tool, and what a server says that it can depends on the revision. */
+function shapedBy (method: string, handler: Handler, check: (handler: Handler) => Handler): Handler {
+  if (method === 'initialize') {
+    return async (message, context) => {
+      const { capabilities, ...result } = await check(handler)(message, context) as InitializeResult
+      return { ...result, capabilities: shaped(capabilities, result.protocolVersion) }
+    }
+  }
+  if (method !== 'tools/call') return check(handler)
+  return async (message, context) => {
+    let handle: Result | undefined
+    const result = await check(async (...call) => {
+      const own = await handler(...call)
+      if (!isHandle(own)) return own
+      handle = own
+      return { content: [] }
+    })(message, context)
+    return handle ?? result
   }
 }

@@ -2,6 +2,7 @@ import type { RequestStateCodec } from '@modelcontextprotocol/server'
 import type { FastifyInstance } from 'fastify'
 import type { Feature } from './feature.ts'
 import type { Listing } from './listing.ts'
+import type { Tasks } from './tasks/index.ts'
 import type { Tool } from './tools.ts'
 
 /** What this server says of itself. */
@@ -16,4 +17,5 @@ export interface Offer {
   features: readonly Feature[]
   listing: Listing
   requestState: Pick<RequestStateCodec, 'verify'>
+  tasks: Pick<Tasks, 'supportOf' | 'call'>
 }

@@ -7,6 +7,8 @@ import { compactInstructions, metaCall, noTool } from './compact.ts'
 import { MeasuredServer } from './measure.ts'
 import type { Offer } from './offer.ts'
 import { subsetOf } from './subset.ts'
+import type { Wish } from './tasks/index.ts'
+import { dialectOf } from './tasks/wire.ts'
 
 type CallResult = CallToolResult | InputRequiredResult
 interface Call { name: string, args: Record<string, unknown> }
@@ -23,16 +25,18 @@ export function createServer (offer: Offer, request: FastifyRequest): Server {
   const capabilities = capabilitiesOf(features)
   const cacheHints = { 'tools/list': listHints, 'resources/list': listHints, 'resources/templates/list': listHints, 'resources/read': { ttlMs: 0, cacheScope: 'private' }, 'prompts/list': listHints } as const
   const server = new MeasuredServer(offer, request, info, { capabilities, instructions: instructions + (isCompact ? compactInstructions : ''), cacheHints, requestState })
-  server.setRequestHandler('tools/list', async ({ params }) => {
+  server.setRequestHandler('tools/list', async ({ params }, context) => {
     const { tools, ...more } = await listing.page(request, params?.cursor).catch((error: unknown) => {
       throw error instanceof ApiError ? new ProtocolError(ProtocolErrorCode.InvalidParams, error.message) : error
     })
-    return { tools: tools as ListedTool[], ...more }
+    const takesTasks = dialectOf(context, server, request) === 'core'
+    return { tools: takesTasks ? tools.map((tool) => marked(tool as ListedTool, offer)) : tools as ListedTool[], ...more }
   })
-  server.setRequestHandler('tools/call', async ({ params: { name, arguments: args = {} } }, context: ServerContext) => {
+  server.setRequestHandler('tools/call', async ({ params: { name, arguments: args = {}, task } }, context: ServerContext) => {
     const { limited } = request
     if (limited !== undefined) return resultOf(failedWith(limited, request), request)
-    return isCompact ? await callCompact(offer, request, { name, args }, context) : await call(offer, request, { name, args }, context) ?? refuse(name)
+    const wish: Wish = { server, request, context, task }
+    return isCompact ? await callCompact(offer, wish, { name, args }) : await callLong(offer, wish, { name, args }) ?? refuse(name)
   })
   for (const feature of features) feature.install?.(server, request)
   return server
@@ -50,9 +54,19 @@ export function resultOf ({ json, failed }: Outcome, { nearLimit }: FastifyReque
   return failed ? { content, isError: true, ...meta } : { content, structuredContent: JSON.parse(json) as Record<string, unknown>, ...meta }
 }
 
-/** Calls a tool by its name; undefined where the caller has none of that name in what it asked for. */
+/** A tool with what revision 2025-11-25 says of tasks. */
+function marked (tool: ListedTool, { tasks }: Offer): ListedTool {
+  const taskSupport = tasks.supportOf(tool.name)
+  return taskSupport === undefined ? tool : { ...tool, execution: { taskSupport } }
+}
+
+/** Calls a tool by its name, maybe as a task; undefined where the caller has none of that name in what it asked for. */
+async function callLong (offer: Offer, wish: Wish, { name, args }: Call): Promise<CallResult | undefined> {
+  if (!subsetOf(wish.request).includes(name)) return undefined
+  return await offer.tasks.call(name, wish, async (request, context) => await call(offer, request, { name, args }, context))
+}
+
 async function call ({ tools, features }: Offer, request: FastifyRequest, { name, args }: Call, context: ServerContext): Promise<CallResult | undefined> {
-  if (!subsetOf(request).includes(name)) return undefined
   const tool = tools.get(name)
   if (tool !== undefined) return resultOf(await callAloud(tool, args, request, context.mcpReq), request)
   const progress = progressOf(context.mcpReq)
@@ -80,12 +94,12 @@ async function call ({ tools, features }: Offer, request: FastifyRequest, { name
 }
 
 /** The three tools of compact mode. Their failures are for the model: it has chosen a name or words that do not fit. */
-async function callCompact (offer: Offer, request: FastifyRequest, { name, args }: Call, context: ServerContext): Promise<CallResult> {
+async function callCompact (offer: Offer, { request, ...wish }: Wish, { name, args }: Call): Promise<CallResult> {
   try {
     const meta = await metaCall(name, args, async () => await offer.listing.callable(request))
     if (meta === undefined) return refuse(name)
     if ('answer' in meta) return resultOf({ json: JSON.stringify(meta.answer), failed: false }, request)
-    const result = await call(offer, request, meta.call, context)
+    const result = await callLong(offer, { request, ...wish }, meta.call)
     if (result === undefined) throw noTool(meta.call.name)
     return result
   } catch (error) {

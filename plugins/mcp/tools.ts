@@ -4,7 +4,10 @@ type Operation = FastifyInstance['operations'][number]
 /** What these do reaches models and servers that are not ours. */
 const reachesOut = new Set<Operation['capability']>(['chat', 'mcp_servers.connect'])
 
-type Place = 'params' | 'querystring' | 'body'
+type Place = 'params' | 'querystring' | 'body' | 'headers'
+
+/** What an operation takes in a header of its own, as the argument of a tool. */
+export const headerOf: Record<string, string> = { participant_token: 'x-participant-token' }
 interface ObjectSchema { type?: string, properties?: Record<string, unknown>, required?: string[], minProperties?: number, maxProperties?: number }
 
 /** A tool as `tools/list` shows it (MCP 2026-07-28 and the 2025 revisions). */
@@ -31,6 +34,7 @@ export function reasonAgainst ({ contract, hidden }: Operation): string | undefi
   if (contract.tags.includes('mcp')) return 'of the protocol itself'
   if (contract.tags.includes('docs')) return 'a document'
   if (contract.tags.includes('otlp')) return 'for exporters'
+  if (101 in contract.response) return 'a socket'
   const success = successOf(contract.response)
   if (success === undefined) return 'no answer'
   if (!('content' in success)) return undefined
@@ -53,6 +57,13 @@ function toolOf (operation: Operation): Tool {
     }
     required.push(...schema.required ?? [])
     if (sources.length === 1 && schema.minProperties !== undefined) Object.assign(inputSchema, { minProperties: schema.minProperties, ...(schema.maxProperties !== undefined && { maxProperties: schema.maxProperties }) })
+  }
+  const headers = plain(contract.headers ?? {}) as ObjectSchema
+  for (const [argument, header] of Object.entries(headerOf)) {
+    if (headers.properties?.[header] === undefined) continue
+    places.set(argument, 'headers')
+    Object.assign(inputSchema.properties as object, { [argument]: headers.properties[header] })
+    if (headers.required?.includes(header)) required.push(argument)
   }
   if (required.length > 0) inputSchema.required = required
   const { title: _, ...output } = plain(successOf(contract.response), 'examples') as Record<string, unknown>
@@ -79,7 +90,8 @@ function toolOf (operation: Operation): Tool {
 }
 
 function successOf (response: Operation['contract']['response']): object | undefined {
-  return response[200] ?? response[201]
+  const taken = response[202]
+  return response[200] ?? response[201] ?? (taken !== undefined && 'properties' in taken ? taken : undefined)
 }
 
 /** Without TypeBox's symbols and our shared references, for tools stand alone; and without what the host of a model has no use for. */

@@ -63,6 +63,8 @@ export default fp(async (app) => {
 
     join: async (request, sessionId, userId) => {
       const token = newToken()
+      // Before it is told whether there is such a session.
+      const own = request.userId(userId)
       const found = await store.find(sessionId)
       if (found === undefined || !isOpen(found)) throw noSession(sessionId)
       const since = await journal.head(sessionId)
@@ -74,7 +76,6 @@ export default fp(async (app) => {
         if (!isOpen(room)) throw noSession(sessionId)
         if (room.members.length >= room.max) {
           // The same user again, who has lost what it had: it is not kept out by itself. Of users without a name only one that is not heard is taken for the same.
-          const own = request.userId(userId)
           const ghost = room.members.find((one) => one.owner === request.caller.keyDigest && one.userId === own && (own !== nobody || isSilent(one, instances)))
           if (ghost === undefined) throw new ApiError('conflict', `the session has its ${room.max} participants`, { details: { reason: 'full', max_participants: room.max } })
           remove(room, ghost.id, 'replaced')
@@ -275,5 +276,5 @@ function costOf (signal: Parameters<Signaling['send']>[2]): { bytes: number, dat
 }
 
 function noSession (id: string): ApiError {
-  return new ApiError('not_found', `no session ${id}`)
+  return new ApiError('not_found', `no session ${id}, or none of yours: a participant sends its X-Participant-Token`)
 }

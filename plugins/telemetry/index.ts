@@ -28,12 +28,14 @@ declare module 'fastify' {
     readonly gone: AbortSignal
     /** The same as a light stand-in for the signal, for calls. */
     readonly departure: Departure
+    /** The connection was handed over to another protocol: the answer is 101, and ends with it. */
+    upgraded: boolean
     /** The work goes on although the caller goes away: `gone` stays silent. */
     detached: boolean
   }
   interface FastifyContextConfig {
     /** What answers, as spans name it: `http` when absent. */
-    component?: 'sse'
+    component?: 'sse' | 'ws'
   }
 }
 
@@ -58,6 +60,7 @@ export default fp(async (app) => {
   app.decorateRequest('departure', { getter: departureOf })
   app.decorateRequest('gone', { getter (this: FastifyRequest) { return this.departure.signal } })
   app.decorateRequest('detached', false)
+  app.decorateRequest('upgraded', false)
   app.decorateRequest(own)
 
   // The observers of the default metrics stay for the life of the process, and hold what is registered with them.
@@ -85,9 +88,11 @@ function departureOf (this: FastifyRequest): Departure {
 }
 
 /** One operation may call another: what counts is where the first call came in. */
-function protocolOf ({ outer }: FastifyRequest): 'http' | 'mcp' {
+function protocolOf ({ outer }: FastifyRequest): 'http' | 'mcp' | 'ws' {
   if (outer === undefined) return 'http'
-  return outer.outer === undefined ? outer.routeOptions.config.bucket ?? 'http' : protocolOf(outer)
+  if (outer.outer !== undefined) return protocolOf(outer)
+  const { bucket, component } = outer.routeOptions.config
+  return bucket ?? (component === 'ws' ? 'ws' : 'http')
 }
 
 /** Ended by us and taken by the other side. When a caller leaves, HTTP/2 calls the answer finished, although nobody ended it. */
@@ -101,8 +106,8 @@ function record (metrics: Metrics, request: FastifyRequest, { raw }: FastifyRepl
   const operationId = schema?.operationId ?? 'none'
   const protocol = protocolOf(request)
   // The answer of an inner request is closed before it counts as taken.
-  const aborted = request.outer === undefined ? !isFinished(raw) : !raw.writableEnded
-  const status = aborted && !raw.headersSent ? 499 : raw.statusCode
+  const aborted = request.upgraded ? false : request.outer === undefined ? !isFinished(raw) : !raw.writableEnded
+  const status = request.upgraded ? 101 : aborted && !raw.headersSent ? 499 : raw.statusCode
   metrics.request({ http_request_method: request.method, http_route: route, http_response_status_code: status, operation: operationId, protocol }, ms / 1_000)
 
   const path = pathOf(request.url)

@@ -71,6 +71,9 @@ export function createMetrics (version: string, active: () => number) {
     eventsDelivered: new Counter({ name: 'muxi_api_events_delivered_total', help: 'Events written to clients of the streams', labelNames: ['topic'], registers }),
     sinkLost: new Counter({ name: 'muxi_api_sink_events_lost_total', help: 'Events that a sink could not take', labelNames: ['sink'], registers }),
     streamGaps: new Counter({ name: 'muxi_api_stream_gaps_total', help: 'Gaps that clients were told of', labelNames: ['topic', 'reason'], registers }),
+    sockets: new Gauge({ name: 'muxi_api_sockets_open', help: 'Open WebSockets', registers }),
+    socketFrames: new Counter({ name: 'muxi_api_socket_frames_total', help: 'Frames of WebSockets, by whether they came in or went out, and by type', labelNames: ['direction', 'type'], registers }),
+    socketCloses: new Counter({ name: 'muxi_api_socket_closes_total', help: 'WebSockets that have ended, by close code', labelNames: ['code'], registers }),
     streams: new Gauge({ name: 'muxi_api_sse_streams', help: 'Open streams of server-sent events, by what they carry', labelNames: ['kind'], registers })
   }
 }

@@ -99,7 +99,9 @@ describe('a proxy', () => {
   test('that answers upgrades itself is a warning', async ({ serve, doctor, proxy }) => {
     await serve()
     const report = await doctor(['--no-chat', '--url', await proxy({ upgrade: 400 })])
+    const direct = await doctor(['--no-chat'])
 
+    expect(direct.of('socket')).toMatchObject({ status: 'ok', fact: 'opens' })
     expect(report.of('socket')).toMatchObject({ status: 'warning', fact: '400, and not from muxi-api but from a-proxy', remedy: expect.stringContaining('Upgrade') })
   })
 })

@@ -33,7 +33,7 @@ async function legacy (app: FastifyInstance, method: string, params: Record<stri
   return { status: res.statusCode, ...JSON.parse(res.body.replace(/^event: message\ndata: /, '')) as Reply }
 }
 
-const userTools = ['agent_chat_send', 'chat_send', 'conversation_list', 'health_get', 'health_ready_get', 'stream_ticket_create', 'user_token_create']
+const userTools = ['agent_chat_send', 'chat_send', 'conversation_list', 'health_get', 'health_ready_get', 'rtc_answer_send', 'rtc_candidate_send', 'rtc_data_send', 'rtc_offer_send', 'rtc_participant_create', 'rtc_participant_delete', 'rtc_session_create', 'rtc_session_delete', 'rtc_session_get', 'rtc_state_send', 'stream_ticket_create', 'user_token_create']
 
 test('tools/list shows what the caller may call, in a stable order, in both eras', async ({ app }) => {
   const user = await modern(app, 'tools/list', {}, { level: 'user' })

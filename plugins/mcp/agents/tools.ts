@@ -22,7 +22,8 @@ export function agentTools (app: FastifyInstance, catalog: Catalog): Feature {
         const tools = await catalog.list(request)
         return request.caller.scope === undefined ? tools : tools.filter(({ name }) => isOpen(request, name))
       },
-      call: (name, args, request, context) => isOffered() && nameForm.test(name) ? call(name, args, request, context) : undefined
+      call: (name, args, request, context) => isOffered() && nameForm.test(name) ? call(name, args, request, context) : undefined,
+      tasks: (name) => isOffered() && nameForm.test(name) ? 'optional' : undefined
     }
   }
 

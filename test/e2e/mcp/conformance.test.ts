@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { startProxy } from '../../conformance/proxy.ts'
-import { faultsOf, requiredBy, runScenario, type Revision } from '../../conformance/suite.ts'
+import { faultsOf, requiredBy, runScenario, taskScenarios, type Revision } from '../../conformance/suite.ts'
 import { install, keys } from '../oracle/instances.ts'
 import { proxyMissing } from '../oracle/proxy.ts'
 import { redisMissing } from '../own-redis.ts'
@@ -14,7 +14,7 @@ describe.skipIf(skipped(redisMissing() ?? proxyMissing() ?? oldNode))('the offic
     await using installation = await install(2, { MUXI_API_RATE_LIMIT_MCP: '0' }, [join(root, 'dist/test/conformance/instance.js')])
     const { instances: [first, second], proxy } = installation
     const entry = await startProxy(Number(new URL(proxy.url).port), keys.admin)
-    const scenarios = await requiredBy(revision)
+    const scenarios = [...await requiredBy(revision), ...(revision === '2026-07-28' ? taskScenarios : [])]
     const faults: string[] = []
     try {
       for (const [i, scenario] of scenarios.entries()) {

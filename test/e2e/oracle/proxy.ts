@@ -44,6 +44,10 @@ events { worker_connections 1024; }
 http {
   access_log off;
   client_body_temp_path ${folder}/body; proxy_temp_path ${folder}/proxy; fastcgi_temp_path ${folder}/f; uwsgi_temp_path ${folder}/u; scgi_temp_path ${folder}/s;
+  map $http_upgrade $connection_wish {
+    default upgrade;
+    '' '';
+  }
   upstream instances {
     ${instances.map((instance) => `server 127.0.0.1:${instance} fail_timeout=1s;`).join('\n    ')}
   }
@@ -52,8 +56,9 @@ http {
     location / {
       proxy_pass http://instances;
       proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header Host $host;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection $connection_wish;
+      proxy_set_header Host $http_host;
       proxy_set_header X-Forwarded-For $remote_addr;
       proxy_set_header X-Forwarded-Proto $scheme;
       proxy_buffering off;

@@ -76,5 +76,5 @@ test('what is no tool has a reason, and only streams, documents, exporters and t
 
   expect(Object.keys(reasons).filter((id) => app.mcp.tools.has(id))).toEqual([])
   expect(reasons).toMatchObject({ chat_stream: 'a stream', log_stream: 'a stream', metrics_get: 'no JSON', openapi_get: 'a document', log_ingest: 'for exporters', mcp_message_send: 'of the protocol itself', mcp_request_send: 'of the protocol itself', mcp_tool_list: 'of the protocol itself' })
-  expect(new Set(Object.values(reasons))).toEqual(new Set(['a stream', 'no JSON', 'a document', 'for exporters', 'of the protocol itself']))
+  expect(new Set(Object.values(reasons))).toEqual(new Set(['a stream', 'no JSON', 'a document', 'a socket', 'for exporters', 'of the protocol itself']))
 })
