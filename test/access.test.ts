@@ -300,5 +300,5 @@ async function post ({ app }: Place, headers: Headers, message: Message) {
 
 /** The one JSON-RPC answer, plain or as an event; undefined for a failure of HTTP. */
 function replyOf ({ statusCode, body }: Answer): Reply | undefined {
-  return statusCode === 401 ? undefined : JSON.parse(body.replace(/^(?:event: message\n|id: .*\n|:.*\n|\n)*data: /, '')) as Reply
+  return statusCode === 401 ? undefined : JSON.parse(/^data: (\{.*)$/m.exec(body)?.[1] ?? body) as Reply
 }

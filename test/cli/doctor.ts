@@ -78,6 +78,18 @@ export const test = base.extend<Fixtures>({
         onward.on('error', () => { outgoing.writeHead(502).end() })
         incoming.pipe(onward)
       })
+      if (upgrade === undefined) {
+        server.on('upgrade', ({ url, headers }, socket) => {
+          const onward = request(`${to}${url}`, { headers: { ...headers, ...sends(headers) }, agent: false })
+          onward.on('upgrade', ({ rawHeaders }, other) => {
+            socket.write(`HTTP/1.1 101 Switching Protocols\r\n${rawHeaders.map((text, i) => `${text}${i % 2 === 0 ? ': ' : '\r\n'}`).join('')}\r\n`)
+            socket.pipe(other).pipe(socket)
+          })
+          onward.on('response', () => { socket.destroy() })
+          for (const one of [onward, socket]) one.on('error', () => { socket.destroy() })
+          onward.end()
+        })
+      }
       open.push(server)
       return await listening(server)
     })

@@ -33,7 +33,7 @@ describe('the streams of one instance', () => {
       { id: second.id, kind: 'chat_stream', instance: '9f1c2d3e', key: 'bob', address: '203.0.113.7', since: expect.any(String), events: 3, bytes: 120 }
     ])
     expect(registry.list({}).connections.map(({ id }) => id)).toEqual([second.id])
-    expect([registry.size, registry.counts]).toEqual([1, { log_stream: 0, trace_stream: 0, chat_stream: 1, mcp: 0, socket: 0 }])
+    expect([registry.size, registry.counts]).toEqual([1, { log_stream: 0, trace_stream: 0, chat_stream: 1, mcp: 0, rtc_stream: 0, socket: 0 }])
   })
 
   plain('are paged by id: each once, whatever opens and ends meanwhile', () => {

@@ -13,7 +13,7 @@ test('system_status_get tells how this server and its Core are', async ({ app, c
     uptime_seconds: expect.any(Number),
     active_agents: 2,
     active_connections: 0,
-    connections: { log_stream: 0, trace_stream: 0, chat_stream: 0, mcp: 0, socket: 0 },
+    connections: { log_stream: 0, trace_stream: 0, chat_stream: 0, mcp: 0, rtc_stream: 0, socket: 0 },
     memory_usage_mb: expect.any(Number),
     core_version: expect.any(String),
     components: {
