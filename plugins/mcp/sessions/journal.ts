@@ -45,7 +45,7 @@ export class Journal {
   async append (entries: Entry[], once?: string): Promise<number> {
     const { cluster, seal, config: { api: { mcp_session_ms: lifeMs } } } = this.#app
     const items = entries.map((entry, i) => ({ nonce: '-', text: seal.close(JSON.stringify(entry), this.#topic), ...(once !== undefined && { once: `${once}.${i}` }) }))
-    return (await cluster.append(this.#topic, { id: randomBytes(9).toString('base64url'), items }, { most, ttlMs: lifeMs, lifeMs: lifeMs + 60_000 })).seq
+    return (await cluster.append(this.#topic, { id: randomBytes(9).toString('base64url'), items }, { most, ttlMs: lifeMs, lifeMs: lifeMs + Math.min(lifeMs, 60_000) })).seq
   }
 
   /** What is kept from a number on, at most a page of it, and the number of the oldest entry that is kept. */

@@ -8,7 +8,7 @@ import { Random } from '../oracle/random.ts'
 import { Device, type Call } from './device.ts'
 import { Network } from './network.ts'
 
-const seeds = process.env.DEVICES_SEED?.split(',').map(Number) ?? [1, 2]
+const seeds = process.env.DEVICES_SEED?.split(',').map(Number) ?? [1]
 const [devicesCount, seconds] = [50, 20]
 const settings = { MUXI_API_RATE_LIMIT: '0', MUXI_API_RATE_LIMIT_MCP: '0', MUXI_CORE_ADMIN_KEY: keys.admin, MUXI_CORE_CLIENT_KEY: keys.user }
 
