@@ -26,6 +26,8 @@ const test = base.extend<{ server: Server }>({
       await use({ url: await listening(child), heap: async () => await heapOf(child) })
     } finally {
       const ended = child.exitCode === null ? once(child, 'exit') : undefined
+      // Else the channel keeps it alive.
+      child.disconnect()
       child.kill('SIGTERM')
       await ended
       await core.close()
