@@ -42,7 +42,7 @@ describe.skipIf(skipped(installed('chromium') ? undefined : 'chromium is not ins
       await button.click()
       const text = await page.locator(`#${await button.getAttribute('data-copy')}`).textContent()
 
-      expect(await button.textContent()).toBe('Copied')
+      await expect.poll(async () => await button.textContent(), { interval: 20 }).toBe('Copied')
       expect(await page.evaluate<string>('navigator.clipboard.readText()')).toBe(text)
     }
     expect(complaints).toEqual([])

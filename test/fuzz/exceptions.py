@@ -100,6 +100,18 @@ def a_restart_without_a_tag(case, response, answer):
     return response.status_code == 428 and "if-match" not in (case.headers or {})
 
 
+@passes(REJECTED, "ws_connect")
+def no_socket(case, response, answer):
+    """The tool sends an ordinary request; what makes it an upgrade is in headers that HTTP clients keep for themselves."""
+    return response.status_code == 426 and (answer.get("error") or {}).get("code") == "upgrade_required"
+
+
+@passes("API accepts requests without authentication", "*")
+def shown_by_a_ticket(case, response, answer):
+    """The tool took the key away, but left a ticket in the query that it had made before: that is authentication, too."""
+    return "ticket=muxi_ticket_" in response.request.url
+
+
 @passes("Server error", "rtc_session_create")
 def a_mode_that_is_reserved(case, response, answer):
     """`mode: agent` has its name already, and 501 until it is there."""

@@ -24,6 +24,7 @@ export class Peer {
   readonly heard: Heard[] = []
   ended: string | undefined
   status = 0
+  isOpen = false
   url: string
   #stop = new AbortController()
 
@@ -63,7 +64,8 @@ export class Peer {
     this.status = response.status
     if (response.status !== 200) return this
     const before = this.heard.length
-    this.#read(response).catch(() => {})
+    this.isOpen = true
+    this.#read(response).catch(() => {}).finally(() => { if (stop === this.#stop) this.isOpen = false })
     for (let tries = 0; this.heard.length === before && tries < 500; tries++) await sleep(10)
     return this
   }
