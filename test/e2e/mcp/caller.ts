@@ -32,6 +32,7 @@ const timeout = /tim(?:ed|e) ?out|deadline exceeded/i
 /** A client of one kind that asks without an end, and connects again when its connection serves no more. */
 export class Caller {
   readonly name: string
+  readonly hidesRefusals: boolean
   readonly asked: Asked[] = []
   readonly #maker: Maker
   readonly #url: string
@@ -40,6 +41,7 @@ export class Caller {
 
   constructor (maker: Maker, url: string, key: string) {
     this.name = maker.name
+    this.hidesRefusals = maker.hidesRefusals === true
     this.#maker = maker
     this.#url = url
     this.#key = key

@@ -30,8 +30,8 @@ const latestClients: Maker[] = [
 /** Clients of the transport of 2024-11-05, HTTP+SSE, whatever revision they speak over it. */
 const sseClients: Maker[] = [
   { name: '@modelcontextprotocol/sdk 1, HTTP+SSE', revision: legacy, missing, connect: connectOneBySse },
-  { name: 'mcp of Python, HTTP+SSE', revision: legacy, missing: pythonMissing, connect: async (url, key) => await connectPython('client.py', url, key, 'sse') },
-  { name: 'fastmcp of Python, HTTP+SSE', revision: legacy, missing: pythonMissing, connect: async (url, key) => await connectPython('client-fastmcp.py', url, key, 'sse') },
+  { name: 'mcp of Python, HTTP+SSE', revision: legacy, missing: pythonMissing, connect: async (url, key) => await connectPython('client.py', url, key, 'sse'), hidesRefusals: true },
+  { name: 'fastmcp of Python, HTTP+SSE', revision: legacy, missing: pythonMissing, connect: async (url, key) => await connectPython('client-fastmcp.py', url, key, 'sse'), hidesRefusals: true },
   { name: 'the Go SDK, HTTP+SSE', revision: legacy, missing: goMissing, connect: async (url, key) => await connectGo(url, key, 'sse') }
 ]
 

@@ -21,4 +21,6 @@ export interface Maker {
   connect: (url: string, key: string) => Promise<Connection>
   /** It calls no tool that is not in the list. */
   looksFirst?: true
+  /** A message that was refused on its way it only logs: who waits for the answer is not told, and what is asked next fails. */
+  hidesRefusals?: true
 }

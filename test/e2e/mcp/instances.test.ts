@@ -21,6 +21,9 @@ const test = base.extend<{ installation: Installation }>({
 /** How long after an instance is gone what it has worked on is reported. */
 const goneMs = 35_000
 
+/** How long an instance that is killed may still take connections, on a busy machine. */
+const dyingMs = 500
+
 beforeAll(prepare)
 
 describe.skipIf(skipped(redisMissing() ?? proxyMissing()))('two instances behind a proxy', () => {
@@ -55,7 +58,7 @@ describe.skipIf(skipped(redisMissing() ?? proxyMissing()))('two instances behind
     await Promise.all(callers.map(async (caller) => { await caller.close() }))
     for (const { name, asked } of callers) process.stderr.write(`${name}: ${tally(asked)}\n`)
 
-    expect(callers.flatMap(({ name, asked }) => problemsOf(asked, killed, back).map((problem) => `${name}: ${problem}`))).toEqual([])
+    expect(callers.flatMap((caller) => problemsOf(caller, killed, back).map((problem) => `${caller.name}: ${problem}`))).toEqual([])
   })
 })
 
@@ -66,12 +69,15 @@ async function connect (url: string, sessionId?: string) {
   return { client, transport }
 }
 
-function problemsOf (asked: Asked[], killed: number, back: number): string[] {
+function problemsOf ({ asked, hidesRefusals }: Caller, killed: number, back: number): string[] {
   const told = ({ what, at, ms, detail }: Asked) => `${what} ${Math.round(at - killed)} ms after the kill, for ${Math.round(ms)} ms: ${detail}`
-  const failed = asked.filter(({ came }) => came === 'failed')
+  // The proxy refuses what reaches the instance while it dies.
+  const isHidden = (one: Asked | undefined) => hidesRefusals && one?.came === 'wrong' && one.at > killed && one.at < killed + dyingMs
+  const judged = asked.filter((one, i) => !isHidden(one) && !(one.came === 'failed' && isHidden(asked[i - 1])))
+  const failed = judged.filter(({ came }) => came === 'failed')
   return [
-    ...asked.filter(({ came }) => came === 'wrong').map((one) => `wrong: ${told(one)}`),
-    ...asked.filter(({ ms }) => ms > goneMs).map((one) => `late: ${told(one)}`),
+    ...judged.filter(({ came }) => came === 'wrong').map((one) => `wrong: ${told(one)}`),
+    ...judged.filter(({ ms }) => ms > goneMs).map((one) => `late: ${told(one)}`),
     ...failed.filter(({ at, ms }) => at + ms < killed || at > back + 1_000).map((one) => `for no reason: ${told(one)}`),
     ...(asked.at(-1)?.came === 'answered' ? [] : ['did not go on'])
   ]
