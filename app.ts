@@ -22,6 +22,7 @@ import health from './plugins/health.ts'
 import hosts from './plugins/hosts/index.ts'
 import idempotency from './plugins/idempotency/index.ts'
 import inner from './plugins/inner.ts'
+import instances from './plugins/instances.ts'
 import json from './plugins/json.ts'
 import lists from './plugins/lists.ts'
 import mcp from './plugins/mcp/index.ts'
@@ -73,6 +74,7 @@ const plugins = [
   admission, // before a key is looked at
   auth,
   connections,
+  instances,
   rateLimit, // after auth: limits count callers
   usage,
   lists,

@@ -34,6 +34,7 @@ export async function start (config: Readonly<Config>, source?: SettingsSource):
 /** Not ready first, then no new connections, then the streams beside the running requests, then the rest. */
 async function stop (app: FastifyInstance, idle: () => Promise<void>): Promise<void> {
   app.health.draining = true
+  app.instances.tell().catch(() => {})
   app.log.info('stopping')
   app.server.close()
   const { drain_timeout_ms: ms } = app.config.api

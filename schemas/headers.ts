@@ -26,6 +26,7 @@ const text = (description: string, example: string) => Type.String({ description
 /** What an answer may say in a header. */
 export const responseHeaders = {
   'X-Request-Id': text('Name it when you report something; your own where you sent one', 'req_8Zk2mT0qPx4Lw7Ra'),
+  'X-Muxi-Instance': text('Which instance answers, as `instance_list` names it: a proxy may send what belongs to a session, a chat or a room there again, none has to', '9f1c2d3e'),
   'X-Trace-Id': text('The W3C trace of the request', '4bf92f3577b34da6a3ce929d0e0e4736'),
   RateLimit: text('What is left of the limit: `r` units for `t` seconds (draft-ietf-httpapi-ratelimit-headers)', '"key";r=598;t=60'),
   'RateLimit-Policy': text('The limit: `q` units in `w` seconds', '"key";q=600;w=60'),

@@ -40,8 +40,12 @@ export interface Cluster {
   onAppend: (topic: string, wake: () => void) => () => void
   /** Names this instance among the members. */
   readonly id: string
-  /** The instances that are there. */
+  /** The instances that are there: those that were heard of in the last 15 s, and did not say that they leave. */
   members: () => Promise<string[]>
+  /** What the others are told of this instance: now, and with every heartbeat from now on. */
+  introduce: (facts: () => string) => Promise<void>
+  /** What the instances that are there said last, by their names; of this one as it is now. One that has said nothing yet is left out. */
+  introductions: () => Promise<Map<string, string>>
   /** Takes a lock that ends by itself; undefined when another holds it. */
   lock: (name: string, ttlMs: number) => Promise<Lock | undefined>
   close: () => Promise<void>

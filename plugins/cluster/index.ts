@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fastifyRedis from '@fastify/redis'
 import fp from 'fastify-plugin'
+import type { FastifyInstance } from 'fastify'
 import { Redis } from 'ioredis'
 import { ApiError } from '../../errors.ts'
 import type { Cluster } from './cluster.ts'
@@ -41,6 +42,7 @@ export default fp(async (app) => {
     app.decorate('cluster', memory)
     app.decorate('seal', openSeal)
     app.addHook('onClose', memory.close)
+    nameIn(app)
     return
   }
   if (secret === undefined) throw new Error('instances that share Redis must share a secret: set api.secret (MUXI_API_SECRET) to the same 32 characters or more on each')
@@ -79,12 +81,22 @@ export default fp(async (app) => {
   const cluster = createRedisCluster(client, prefix)
   app.decorate('cluster', explained(cluster))
   app.decorate('seal', createSeal(app.secretFor('records')))
+  nameIn(app)
   app.health.add('redis', () => reason, { optional: true })
   app.addHook('onClose', async () => {
     await cluster.close().catch(() => {})
     client.disconnect()
   })
 }, { name: 'cluster', dependencies: ['health', 'telemetry'] })
+
+/** Tells in every answer which instance gave it: for who counts them, or comes back to the same one. */
+function nameIn (app: FastifyInstance): void {
+  const { id } = app.cluster
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.header('x-muxi-instance', id)
+    done()
+  })
+}
 
 /** The same cluster, whose failures are those of a caller's request. */
 function explained (cluster: Cluster): Cluster {

@@ -16,6 +16,7 @@ export function createMemoryCluster (now: () => number = () => performance.now()
   const kept = new LRUCache<string, string>({ ...mostKept, sizeCalculation: (value, key) => 2 * (key.length + value.length), perf: { now } })
   const { sweep: sweepTopics, clear: clearTopics, ...topics } = createMemoryTopics(now)
   const id = randomBytes(4).toString('hex')
+  let facts: (() => string) | undefined
   const sweep = setInterval(() => {
     sweepTopics()
     for (const [key, { endsAt }] of entries) if (endsAt <= now()) entries.delete(key)
@@ -45,6 +46,8 @@ export function createMemoryCluster (now: () => number = () => performance.now()
     size: 1,
     id,
     members: async () => [id],
+    introduce: async (own) => { facts = own },
+    introductions: async () => new Map(facts === undefined ? [] : [[id, facts()]]),
     ...topics,
     get: async (key) => read<string>(key),
     set: async (key, value, ttlMs, expect) => {

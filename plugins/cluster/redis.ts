@@ -51,13 +51,22 @@ const scripts = {
   muxiLock: `
     if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 0 end
     return redis.call('INCR', KEYS[2])`,
-  // KEYS members · ARGV instance, ttl; the clock is Redis's own, so that all agree
+  // KEYS members, introductions · ARGV instance, ttl, introduction where there is another; the clock is Redis's own, so that all agree
   muxiHere: `
     local time = redis.call('TIME')
     local now = time[1] * 1000 + math.floor(time[2] / 1000)
     redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
-    redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+    if ARGV[3] then redis.call('HSET', KEYS[2], ARGV[1], ARGV[3]) end
+    for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)) do
+      redis.call('ZREM', KEYS[1], gone)
+      redis.call('HDEL', KEYS[2], gone)
+    end
+    for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ARGV[2]) end
     return redis.call('ZRANGE', KEYS[1], 0, -1)`,
+  // KEYS members, introductions · ARGV instance
+  muxiLeave: `
+    redis.call('ZREM', KEYS[1], ARGV[1])
+    redis.call('HDEL', KEYS[2], ARGV[1])`,
   // KEYS lock · ARGV holder, ttl
   muxiRenew: `
     if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -75,13 +84,17 @@ export function createRedisCluster (client: Redis, prefix: string): Cluster {
   const expected = (expect: Expect | undefined) => [expect === undefined ? 0 : 1, expect?.value === undefined ? '' : `=${expect.value}`] as const
 
   const id = randomBytes(4).toString('hex')
+  const [roll, introductions] = [at('instances'), at('instances', ':introductions')]
   let size = 1
-  const here = async () => {
-    const members = await redis.muxiHere(1, at('instances'), id, aliveMs) as string[]
+  let facts: (() => string) | undefined
+  const here = async (...introduction: string[]) => {
+    const members = await redis.muxiHere(2, roll, introductions, id, aliveMs, ...introduction) as string[]
     size = members.length
     return members
   }
-  const report = () => { here().catch(() => {}) }
+  /** With what there is to say: who only wants to know the others need not find that out. */
+  const beat = async () => await here(...facts === undefined ? [] : [facts()])
+  const report = () => { beat().catch(() => {}) }
   const { close: closeTopics, ...topics } = createRedisTopics(client, at)
   client.on('ready', report)
   const pulse = setInterval(report, aliveMs / 3)
@@ -92,7 +105,16 @@ export function createRedisCluster (client: Redis, prefix: string): Cluster {
     kind: 'redis',
     get size () { return size },
     id,
-    members: here,
+    members: async () => await here(),
+    introduce: async (own) => {
+      facts = own
+      await beat()
+    },
+    introductions: async () => {
+      const members = await beat()
+      const said = await redis.hmget(introductions, ...members)
+      return new Map(members.flatMap((member, i) => said[i] === null || said[i] === undefined ? [] : [[member, said[i]]]))
+    },
     ...topics,
     get: async (key) => await redis.get(at(key)) ?? undefined,
     set: async (key, value, ttlMs, expect) => await redis.muxiSet(1, at(key), value, Math.ceil(ttlMs), ...expected(expect)) === 1,
@@ -134,7 +156,7 @@ export function createRedisCluster (client: Redis, prefix: string): Cluster {
     close: async () => {
       clearInterval(pulse)
       await closeTopics()
-      if (client.status === 'ready') await redis.zrem(at('instances'), id)
+      if (client.status === 'ready') await redis.muxiLeave(2, roll, introductions, id)
     }
   }
 }

@@ -28,7 +28,7 @@ const kept = /^(?:2\d\d|500|502|504)$/
 export function headersSent ({ schema, config }: RouteOptions, status: string): ResponseHeader[] {
   const { access, idempotent, ownRecord, cacheable } = config ?? {}
   const { querystring, response } = schema as Schemas
-  const sent: ResponseHeader[] = ['X-Request-Id', 'X-Trace-Id']
+  const sent: ResponseHeader[] = ['X-Request-Id', 'X-Trace-Id', 'X-Muxi-Instance']
   // Nobody is counted before there is a caller.
   if (access !== 'public' && status !== '401') sent.push(...limits)
   if (access !== 'public' && status.startsWith('2')) sent.push('X-Auth-Stale')

@@ -37,6 +37,8 @@ export function createMetrics (version: string, active: () => number) {
   const scraped: (() => void)[] = []
   return {
     registry,
+    /** How many requests are being answered. */
+    active,
     /** Runs before the metrics are read: for what is counted elsewhere. */
     onScrape: (fill: () => void) => { scraped.push(fill) },
     request: byLabels(requests, (of) => `${of.operation} ${of.http_request_method} ${of.http_response_status_code} ${of.protocol} ${of.http_route}`),

@@ -166,6 +166,32 @@ describe.skipIf(skipped(redisMissing()))('a real Redis', () => {
     expect(ttls.map((ms) => Math.ceil(ms / 60_000))).toEqual([1, 10, 30 * 24 * 60])
   })
 
+  it('an instance that was not heard of for 15 s, or has closed, is forgotten with what it said, and so is the list when nobody is there', async ({ opened: { a, b, client } }) => {
+    await Promise.all([a.introduce(() => 'a'), b.introduce(() => 'b')])
+    const before = await a.introductions()
+    const soon = await client.zscore('test:{instances}', b.id)
+    // As if its last heartbeat were older.
+    await client.zadd('test:{instances}', 1, b.id)
+    const members = await a.members()
+    const said = await client.hkeys('test:{instances}:introductions')
+    await b.members()
+    const silent = await a.introductions()
+    await b.close()
+    await a.close()
+
+    expect(before).toEqual(new Map([[a.id, 'a'], [b.id, 'b']]))
+    expect(Number(soon) - Date.now()).toBeLessThanOrEqual(15_000)
+    expect([members, said]).toEqual([[a.id], [a.id]])
+    expect(silent).toEqual(new Map([[a.id, 'a']]))
+    expect(await client.keys('test:{instances}*')).toEqual([])
+  })
+
+  it('a heartbeat keeps the list for no longer than it counts', async ({ opened: { a, client } }) => {
+    await a.introduce(() => 'a')
+
+    for (const key of ['test:{instances}', 'test:{instances}:introductions']) expect(await client.pttl(key)).toBeLessThanOrEqual(15_000)
+  })
+
   it('an instance that has closed is no member, and its subscriber is gone', async ({ opened: { a, b, client } }) => {
     b.onAppend('logs', () => {})
     await expect.poll(async () => String(await client.call('CLIENT', 'LIST', 'TYPE', 'pubsub'))).toContain('sub=1')

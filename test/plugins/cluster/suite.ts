@@ -101,4 +101,17 @@ export function clusterSuite (name: string, open: () => Promise<{ a: Cluster, b:
     expect(third!.fence).toBeGreaterThan(first!.fence)
     expect(fifth!.fence).toBeGreaterThan(third!.fence)
   })
+
+  it(`${name}: what an instance says of itself is read by all, as it is now by itself`, async ({ pair: { a, b } }) => {
+    expect(await a.introductions()).toEqual(new Map())
+    let load = 1
+    await a.introduce(() => `a ${load}`)
+    const first = [...await b.introductions()]
+    load = 2
+
+    expect(first).toEqual([[a.id, 'a 1']])
+    expect((await a.introductions()).get(a.id)).toBe('a 2')
+    await a.introduce(() => 'a leaves')
+    expect((await b.introductions()).get(a.id)).toBe('a leaves')
+  })
 }
