@@ -6,8 +6,8 @@ import { forget, memoriesOf, type Memory } from './memories.ts'
 import type { CoreCalls } from './types.ts'
 import { introduce, isKnown } from './users.ts'
 
-/** Runs the work while no other instance runs work of that name. */
-export type Exclusively = <T>(name: string, work: () => Promise<T>) => Promise<T>
+/** Runs the work while no other instance runs work of that name; `ensure` throws where it is no longer its turn. */
+export type Exclusively = <T>(name: string, work: (ensure: () => Promise<void>) => Promise<T>) => Promise<T>
 
 const marker = 'muxi:user-context:1 '
 
@@ -24,7 +24,7 @@ export function memoryContexts (core: CoreCalls, exclusively: Exclusively): Cont
   }
 
   const change = async (user: string, version: string | undefined, create: boolean, alter: (document: Document) => { after: Document, fields: string[] }): Promise<string[]> =>
-    await exclusively(`context:${digest(user)}`, async () => {
+    await exclusively(`context:${digest(user)}`, async (ensure) => {
       await (create ? introduce(core, user) : known(user))
       const entries: Memory[] = []
       for await (const memory of memoriesOf(core, user)) if (isContext(memory)) entries.push(memory)
@@ -36,6 +36,7 @@ export function memoryContexts (core: CoreCalls, exclusively: Exclusively): Cont
       const isEmpty = Object.keys(after).length === 0
       const content = marker + JSON.stringify(after)
       if (entries[0]?.content === content || (isEmpty && entries.length === 0)) return fields
+      await ensure()
       const made = isEmpty ? undefined : await core.post<{ id?: string }>('/memories', { content }, { user })
       for (const { id } of entries) {
         if (id === made?.id) continue

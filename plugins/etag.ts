@@ -45,8 +45,9 @@ export default fp(async (app) => {
       if (!versioned.includes(version)) throw changed()
       return await change(version)
     }
-    return await app.exclusively(`change:${hash('sha256', pathOf(this), 'base64url')}`, async () => {
+    return await app.exclusively(`change:${hash('sha256', pathOf(this), 'base64url')}`, async (ensure) => {
       if (!wanted.includes(await currentTag(this))) throw changed()
+      await ensure()
       return await change(undefined)
     })
   })

@@ -4,8 +4,11 @@ import { ApiError } from '../errors.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Runs the work while no other instance runs work of that name; waits a while for its turn, then `conflict`. */
-    exclusively: <T>(name: string, work: () => Promise<T>) => Promise<T>
+    /**
+     * Runs the work while no other instance runs work of that name; waits a while for its turn, then `conflict`.
+     * Before it changes anything the work makes sure that it is still its turn: a process that was held up, or cut off, is not, and `ensure` throws `conflict`.
+     */
+    exclusively: <T>(name: string, work: (ensure: () => Promise<void>) => Promise<T>) => Promise<T>
   }
 }
 
@@ -17,7 +20,7 @@ const patienceMs = 10_000
 export default fp(async (app) => {
   const queues = new Map<string, Promise<unknown>>()
 
-  app.decorate('exclusively', async <T>(name: string, work: () => Promise<T>): Promise<T> => {
+  app.decorate('exclusively', async <T>(name: string, work: (ensure: () => Promise<void>) => Promise<T>): Promise<T> => {
     // First in line here, so that instances and not calls contend for the lock.
     const turn = (queues.get(name) ?? Promise.resolve()).then(async () => await locked(name, work))
     const settled = turn.catch(() => {})
@@ -29,11 +32,15 @@ export default fp(async (app) => {
     }
   })
 
-  async function locked<T> (name: string, work: () => Promise<T>): Promise<T> {
+  async function locked<T> (name: string, work: (ensure: () => Promise<void>) => Promise<T>): Promise<T> {
     const lock = await acquire(name)
+    // A cluster that is away cannot say no: then this instance goes on alone, as it does where it is away from the beginning.
+    const ensure = async () => {
+      if (await lock?.renew(lockMs).catch(() => undefined) === false) throw new ApiError('conflict', 'it took so long that another call may have changed it by now: read it again')
+    }
     const renewal = setInterval(() => { lock?.renew(lockMs).catch(() => {}) }, renewMs)
     try {
-      return await work()
+      return await work(ensure)
     } finally {
       clearInterval(renewal)
       await lock?.release().catch(() => {})

@@ -12,7 +12,7 @@ const mostKept = { max: 10_000, maxSize: 64 * 1_048_576 }
 /** A cluster of one: everything in this process, gone with it. `now` is a clock in ms. */
 export function createMemoryCluster (now: () => number = () => performance.now()): Cluster {
   const entries = new Map<string, Entry>()
-  const fences = new Map<string, number>()
+  let lastFence = 0
   const kept = new LRUCache<string, string>({ ...mostKept, sizeCalculation: (value, key) => 2 * (key.length + value.length), perf: { now } })
   const { sweep: sweepTopics, clear: clearTopics, ...topics } = createMemoryTopics(now)
   const id = randomBytes(4).toString('hex')
@@ -94,8 +94,7 @@ export function createMemoryCluster (now: () => number = () => performance.now()
       const key = `lock:${name}`
       if (read(key) !== undefined) return undefined
       const holder = randomUUID()
-      const fence = (fences.get(name) ?? 0) + 1
-      fences.set(name, fence)
+      const fence = ++lastFence
       write(key, holder, ttlMs)
       return {
         fence,

@@ -47,10 +47,14 @@ const scripts = {
   muxiNote: `
     redis.call('PFADD', KEYS[1], ARGV[1])
     redis.call('PEXPIRE', KEYS[1], ARGV[2])`,
-  // KEYS lock, fence · ARGV holder, ttl
+  // KEYS lock, fence · ARGV holder, ttl, life of the fence. It is a time where nobody held the lock lately: one that was forgotten, or lost, is still followed by a higher one.
   muxiLock: `
     if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 0 end
-    return redis.call('INCR', KEYS[2])`,
+    local time = redis.call('TIME')
+    local now = time[1] * 1000 + math.floor(time[2] / 1000)
+    local fence = math.max(now, tonumber(redis.call('GET', KEYS[2]) or 0) + 1)
+    redis.call('SET', KEYS[2], string.format('%.0f', fence), 'PX', ARGV[3])
+    return fence`,
   // KEYS members, introductions · ARGV instance, ttl, introduction where there is another; the clock is Redis's own, so that all agree
   muxiHere: `
     local time = redis.call('TIME')
@@ -73,6 +77,8 @@ const scripts = {
     return redis.call('PEXPIRE', KEYS[1], ARGV[2])`
 }
 const aliveMs = 15_000
+/** How long a fence is remembered after its holder. */
+const fenceMs = 3_600_000
 type Scripts = { [Name in keyof typeof scripts]: (keys: number, ...args: (string | number)[]) => Promise<unknown> }
 
 /** Everything in Redis under a prefix, shared by all instances. Fails at once while Redis is away: callers know what to do instead. */
@@ -145,7 +151,7 @@ export function createRedisCluster (client: Redis, prefix: string): Cluster {
     lock: async (name, ttlMs): Promise<Lock | undefined> => {
       const key = at(`lock:${name}`)
       const holder = randomUUID()
-      const fence = await redis.muxiLock(2, key, at(`lock:${name}`, ':fence'), holder, ttlMs) as number
+      const fence = await redis.muxiLock(2, key, at(`lock:${name}`, ':fence'), holder, ttlMs, ttlMs + fenceMs) as number
       if (fence === 0) return undefined
       return {
         fence,

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { expect } from 'vitest'
 import { as, test } from '../app.ts'
 
@@ -64,6 +65,24 @@ test('where the Core keeps no versions the whole answer is compared, one change 
 
   expect(tag).not.toContain('.')
   expect([first.statusCode, second.statusCode]).toEqual([200, 412])
+})
+
+test('a change whose turn was over before it came to the Core does not come there', async ({ app, core }) => {
+  const agent = JSON.stringify({ success: true, data: { id: 'greeter', description: 'Old' } })
+  const heal = core.fail({ method: 'GET', path: '/v1/agents/greeter', status: 200, body: agent })
+  const url = '/api/v1/agents/greeter'
+  const tag = String((await app.inject({ url, headers })).headers.etag)
+  heal()
+  core.fail({ method: 'GET', path: '/v1/agents/greeter', status: 200, body: agent, delayMs: 300 })
+  const late = app.inject({ method: 'PATCH', url, headers: { ...headers, 'if-match': tag }, payload: { description: 'New' } })
+  const name = `change:${hash('sha256', url, 'base64url')}`
+  await expect.poll(async () => await app.cluster.delete(`lock:${name}`)).toBe(true)
+  const other = await app.cluster.lock(name, 5_000)
+  const res = await late
+  await other!.release()
+
+  expect([res.statusCode, res.json()]).toMatchObject([409, { error: { code: 'conflict' } }])
+  expect(core.calls.filter(({ method }) => method === 'PATCH')).toEqual([])
 })
 
 test('a precondition is checked in the log as one request of its own kind', async ({ app, lines }) => {

@@ -32,3 +32,21 @@ test('work waits for the instance that holds the lock', async ({ app }) => {
 
   expect([first, await waiting]).toEqual(['waits', 'done'])
 })
+
+test('work that was held up for too long is refused before it changes anything, once another has had its turn', async ({ app }) => {
+  const changes: string[] = []
+  const late = app.exclusively('a', async (ensure) => {
+    await ensure()
+    changes.push('in time')
+    // As if its time were over: it was asleep meanwhile.
+    await app.cluster.delete('lock:a')
+    const other = await app.cluster.lock('a', 5_000)
+    changes.push('another')
+    await other!.release()
+    await ensure()
+    changes.push('too late')
+  })
+
+  await expect(late).rejects.toMatchObject({ code: 'conflict' })
+  expect(changes).toEqual(['in time', 'another'])
+})
