@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config'
 
-/** Checks with real processes: the real MUXI Core, other people's clients, proxies. One file at a time: they share ports and two cores. */
+/** Checks with real processes: the real MUXI Core, other people's clients, proxies. Two files at a time: most of them wait most of the time. */
 export default defineConfig({
   test: {
     include: ['test/e2e/**/*.test.ts'],
@@ -8,6 +8,6 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 180_000,
     expect: { poll: { timeout: 20_000 } },
-    fileParallelism: false
+    maxWorkers: 2
   }
 })
